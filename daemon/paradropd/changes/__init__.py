@@ -1,0 +1,1 @@
+"""Everything that alters the device: look, plan, do; written down before, during and after."""

@@ -1,0 +1,223 @@
+"""Does one step. Every effect a change has on the device is in this file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from paradrop.base.exceptions import DeadlineExceeded, StartFailed
+from paradrop.base.seams import Threads
+from paradrop.manifest.model import Service
+from paradrop.source import subtree, tree_digest
+from paradropd.blobs import Blobs
+from paradropd.changes.steps import (
+    AwaitHealthy,
+    Build,
+    CloseSocket,
+    Forget,
+    OpenSocket,
+    Record,
+    RemoveInstance,
+    Start,
+    Step,
+    Stop,
+    Tidy,
+)
+from paradropd.chutes.health import HealthChecker
+from paradropd.chutes.model import Release
+from paradropd.chutes.store import ChuteStore
+from paradropd.engine.port import BuildSpec, Engine, InstanceKey, InstanceSpec, InstanceState, InstanceStatus, SourceFile
+from paradropd.home import Home
+from paradropd.logs import Collector, source_of
+
+LOOK = 0.05
+"""Seconds between two looks at a chute that is starting."""
+
+LAST_WORDS = 8
+"""How many lines of its log go into the reason when a chute does not start."""
+
+
+class Door(Protocol):
+    """A chute's way to the fabric."""
+
+    async def open(self, release: Release) -> None: ...
+    async def close(self, chute: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Seconds."""
+
+    settle: float = 2.0
+    """How long a chute without a health check must stay up to be taken for started."""
+    grace: float = 10.0
+    """How long a chute may take to end when asked to."""
+    build: float = 1800.0
+    """How long a build may take."""
+
+
+class Performer:
+    """Does the steps of changes, with the engine, the fabric, the disk and the database."""
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        threads: Threads,
+        engine: Engine,
+        store: ChuteStore,
+        blobs: Blobs,
+        home: Home,
+        logs: Collector,
+        remove_log: Callable[[str], Any],
+        door: Door,
+        health: HealthChecker,
+        states: MutableMapping[InstanceKey, InstanceState],
+        router_id: str,
+        times: Times,
+    ) -> None:
+        self._clock = clock
+        self._threads = threads
+        self._engine = engine
+        self._store = store
+        self._blobs = blobs
+        self._home = home
+        self._logs = logs
+        self._remove_log = remove_log
+        self._door = door
+        self._health = health
+        self._states = states
+        self._router_id = router_id
+        self._times = times
+
+    async def perform(self, step: Step) -> None:
+        """Do *step*. Raises what the engine, the disk or the database raises."""
+        match step:
+            case Build():
+                await self._build(step.release, step.release.manifest.service(step.service))
+            case Stop():
+                await self._engine.stop(step.key, self._times.grace)
+            case OpenSocket():
+                self._home.data_dir(step.release.chute).mkdir(mode=0o700, exist_ok=True)
+                await self._door.open(step.release)
+            case Start():
+                await self._start(step.release, step.release.manifest.service(step.service))
+            case AwaitHealthy():
+                await self._await_healthy(step.release)
+            case Record():
+                self._store.want(step.chute)
+            case RemoveInstance():
+                await self._engine.remove(step.key)
+                self._states.pop(step.key, None)
+            case CloseSocket():
+                await self._door.close(step.chute)
+            case Forget():
+                await self._forget(step)
+            case Tidy():
+                await self._tidy(step.chute)
+
+    async def _build(self, release: Release, service: Service) -> None:
+        tree = subtree(release.tree, service.source)
+        recipe = json.dumps([service.kind, service.image, tree_digest(tree)])
+
+        def files() -> Iterator[SourceFile]:
+            for entry in tree.entries:
+                content = self._blobs.path(entry.sha256)
+                yield SourceFile(path=entry.path, content=content, size=entry.size, executable=entry.executable)
+
+        spec = BuildSpec(
+            key=release.key(service),
+            kind=service.kind,
+            image=service.image,
+            digest=hashlib.sha256(recipe.encode()).hexdigest(),
+            files=files,
+        )
+
+        def expired(result: object, seconds: float) -> NoReturn:
+            raise DeadlineExceeded(f"the build took more than {seconds:g} s")
+
+        building = Deferred.fromCoroutine(
+            self._engine.build(spec, lambda line: self._logs.note(release.chute, service.name, line))
+        )
+        image = await building.addTimeout(self._times.build, self._clock, expired)
+        self._store.add_image(release, service.name, image)
+
+    async def _start(self, release: Release, service: Service) -> None:
+        manifest = release.manifest
+        environment = {
+            **manifest.environment,
+            **service.environment,
+            "PARADROP_CHUTE_NAME": manifest.name,
+            "PARADROP_CHUTE_VERSION": manifest.version,
+            "PARADROP_ROUTER_ID": self._router_id,
+        }
+        spec = InstanceSpec(
+            key=release.key(service),
+            # Asked anew: a build that is a step of the same change has just written it down.
+            image=self._store.release(release.chute, release.number).images[service.name],
+            system_dir=self._home.system_dir(release.chute),
+            data_dir=self._home.data_dir(release.chute),
+            command=service.command,
+            environment=environment,
+            limits=service.limits,
+            ports=service.ports,
+        )
+        await self._engine.start(spec)
+
+    async def _await_healthy(self, release: Release) -> None:
+        """Raises :class:`StartFailed` as soon as a service ends, or when the time is over."""
+        health = release.manifest.health
+        begun = self._clock.seconds()
+        while True:
+            for key in release.keys:
+                state = self._states.get(key)
+                if state is not None and state.status is InstanceStatus.EXITED:
+                    await deferLater(self._clock, LOOK)  # its last lines are on their way
+                    raise StartFailed(self._last_words(state))
+            waited = self._clock.seconds() - begun
+            if health is None and waited >= self._times.settle:
+                return
+            if health is not None:
+                if await self._health.healthy(release):
+                    return
+                if waited >= health.start:
+                    raise StartFailed(f"{health.service} did not become healthy within {health.start:g} s")
+            await deferLater(self._clock, LOOK)
+
+    def _last_words(self, state: InstanceState) -> str:
+        service = state.key.service
+        reason = f"{service} ended with exit code {state.exit_code}" + (f" ({state.detail})" if state.detail else "")
+        lines = self._logs.tail(state.key.chute, service, LAST_WORDS)
+        return "\n".join([f"{reason}; its last lines:", *lines]) if lines else reason
+
+    async def _forget(self, step: Forget) -> None:
+        await self._engine.forget(step.chute)
+        dropped = self._store.drop_releases(step.chute, keep=set())
+        self._store.forget(step.chute)
+        await self._discard_images(dropped)
+        if not step.keep_data:
+            await self._threads(shutil.rmtree, self._home.data_dir(step.chute), ignore_errors=True)
+        if not step.keep_log:
+            self._remove_log(source_of(step.chute))
+
+    async def _tidy(self, name: str) -> None:
+        """Keep the current release and the one before it."""
+        chute = self._store.find(name)
+        if chute is not None:
+            current = chute.release.number
+            before = [number for number in self._store.numbers(name) if number < current]
+            await self._discard_images(self._store.drop_releases(name, keep={current, *before[-1:]}))
+        self._blobs.keep_only(self._store.digests())
+
+    async def _discard_images(self, dropped: Iterable[Release]) -> None:
+        needed = self._store.images()
+        for image in {image for release in dropped for image in release.images.values()} - needed:
+            await self._engine.discard(image)

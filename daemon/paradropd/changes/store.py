@@ -1,0 +1,50 @@
+"""Where the device writes its changes down."""
+
+from __future__ import annotations
+
+import json
+
+from paradrop.base.exceptions import ChangeNotFound
+from paradrop.values import ChangeRecord, plain, read
+from paradropd.storage import Database
+
+KEPT = 500
+"""How many ended changes are kept."""
+
+
+class ChangeStore:
+    """Change records, in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, record: ChangeRecord) -> None:
+        """Write *record* down, new or again. Raises ``StorageFull``."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO changes (id, chute, final, record) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET final = excluded.final, record = excluded.record",
+                (record.id, record.chute, record.state.final, json.dumps(plain(record))),
+            )
+            if record.state.final:
+                connection.execute("DELETE FROM changes WHERE final AND number <= (SELECT max(number) FROM changes) - ?", (KEPT,))
+
+    def get(self, change: str) -> ChangeRecord:
+        """Raises :class:`ChangeNotFound`."""
+        rows = self._database.rows("SELECT record FROM changes WHERE id = ?", change)
+        if not rows:
+            raise ChangeNotFound(f"there is no change {change!r}")
+        return _record(rows[0])
+
+    def newest(self, limit: int, chute: str | None = None) -> list[ChangeRecord]:
+        """The last *limit* changes, of *chute* or of all, newest first."""
+        query = "SELECT record FROM changes WHERE ?1 IS NULL OR chute = ?1 ORDER BY number DESC LIMIT ?2"
+        return [_record(row) for row in self._database.rows(query, chute, limit)]
+
+    def unfinished(self) -> list[ChangeRecord]:
+        """Changes that have not reached a final state, oldest first."""
+        return [_record(row) for row in self._database.rows("SELECT record FROM changes WHERE NOT final ORDER BY number")]
+
+
+def _record(row: tuple[object, ...]) -> ChangeRecord:
+    return read(ChangeRecord, json.loads(str(row[0])))

@@ -1,0 +1,106 @@
+"""Where the device remembers its chutes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from paradrop.base.exceptions import ChuteNotFound
+from paradrop.manifest.model import Manifest
+from paradrop.values import SourceTree, Want, plain, read
+from paradropd.chutes.model import Chute, Release
+from paradropd.storage import Database
+
+
+class ChuteStore:
+    """Chutes and their releases, in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> Chute:
+        """Raises :class:`ChuteNotFound`."""
+        chute = self.find(name)
+        if chute is None:
+            raise ChuteNotFound(f"there is no chute {name!r}")
+        return chute
+
+    def find(self, name: str) -> Chute | None:
+        rows = self._database.rows("SELECT want, current FROM chutes WHERE name = ?", name)
+        if not rows:
+            return None
+        want, current = rows[0]
+        return Chute(want=Want(str(want)), release=self.release(name, int(str(current))))
+
+    def all(self) -> list[Chute]:
+        """Every chute, ordered by name."""
+        return [self.get(str(name)) for (name,) in self._database.rows("SELECT name FROM chutes ORDER BY name")]
+
+    def release(self, chute: str, number: int) -> Release:
+        """Raises :class:`ChuteNotFound`."""
+        rows = self._database.rows("SELECT manifest, tree, images FROM releases WHERE chute = ? AND number = ?", chute, number)
+        if not rows:
+            raise ChuteNotFound(f"there is no release {number} of chute {chute!r}")
+        manifest, tree, images = (json.loads(str(column)) for column in rows[0])
+        return Release(number=number, manifest=read(Manifest, manifest), tree=read(SourceTree, tree), images=images)
+
+    def add_release(self, manifest: Manifest, tree: SourceTree) -> Release:
+        """Remember a new release, numbered after the last; it is not wanted yet."""
+        with self._database.transaction() as connection:
+            query = "SELECT coalesce(max(number), 0) + 1 FROM releases WHERE chute = ?"
+            number = connection.execute(query, (manifest.name,)).fetchone()[0]
+            connection.execute(
+                "INSERT INTO releases VALUES (?, ?, ?, ?, '{}')",
+                (manifest.name, number, json.dumps(plain(manifest)), json.dumps(plain(tree))),
+            )
+        return Release(number=number, manifest=manifest, tree=tree)
+
+    def add_image(self, release: Release, service: str, image: str) -> Release:
+        """Remember that *service* of *release* is built."""
+        images: Mapping[str, str] = {**self.release(release.chute, release.number).images, service: image}
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE releases SET images = ? WHERE chute = ? AND number = ?",
+                (json.dumps(images), release.chute, release.number),
+            )
+        return replace(release, images=images)
+
+    def want(self, chute: Chute) -> None:
+        """From now on this is what is wanted."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO chutes VALUES (?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET want = excluded.want, current = excluded.current",
+                (chute.name, chute.want.value, chute.release.number),
+            )
+
+    def forget(self, name: str) -> None:
+        """Remove the chute and all its releases."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM chutes WHERE name = ?", (name,))
+            connection.execute("DELETE FROM releases WHERE chute = ?", (name,))
+
+    def numbers(self, chute: str) -> list[int]:
+        """The chute's releases that are remembered, oldest first."""
+        rows = self._database.rows("SELECT number FROM releases WHERE chute = ? ORDER BY number", chute)
+        return [int(str(number)) for (number,) in rows]
+
+    def drop_releases(self, chute: str, keep: set[int]) -> list[Release]:
+        """Forget the chute's releases but those. Returns the forgotten."""
+        dropped = [self.release(chute, number) for number in self.numbers(chute) if number not in keep]
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM releases WHERE chute = ? AND number = ?", [(chute, release.number) for release in dropped]
+            )
+        return dropped
+
+    def digests(self) -> set[str]:
+        """The content of every release that is remembered."""
+        trees = (read(SourceTree, json.loads(str(tree))) for (tree,) in self._database.rows("SELECT tree FROM releases"))
+        return {entry.sha256 for tree in trees for entry in tree.entries}
+
+    def images(self) -> set[str]:
+        """The images of every release that is remembered."""
+        columns = self._database.rows("SELECT images FROM releases")
+        return {image for (images,) in columns for image in json.loads(str(images)).values()}

@@ -1,0 +1,265 @@
+"""One device: everything it is made of, put together in one visible place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from twisted.application.internet import backoffPolicy
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.web.client import Agent
+
+from paradrop import uris
+from paradrop.base.cxbr import BaseSession
+from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineUnavailable, InvalidInput
+from paradrop.base.seams import Threads, WallClock
+from paradrop.base.settings import Settings
+from paradrop.logstore import LogStore
+from paradrop.source import SourceLimits
+from paradrop.values import ChangeRecord, ChuteStatus, plain
+from paradropd.api.chutes import ChangesApi, ChutesApi
+from paradropd.api.logs import LogsApi
+from paradropd.api.node import BlobsApi, ConfigApi, FabricApi, NodeApi, PeopleApi
+from paradropd.api.procedure import Procedure, collect, register
+from paradropd.blobs import Blobs
+from paradropd.changes.perform import Performer, Times
+from paradropd.changes.service import Changes
+from paradropd.changes.store import ChangeStore
+from paradropd.chutes.health import HealthChecker
+from paradropd.chutes.keeper import Keeper
+from paradropd.chutes.store import ChuteStore
+from paradropd.configuration import Configuration
+from paradropd.door import FabricDoor
+from paradropd.engine.port import Engine, InstanceKey, InstanceStatus
+from paradropd.fabric import Realm, RealmOptions
+from paradropd.home import Home
+from paradropd.logs import Collector
+from paradropd.node import Node
+from paradropd.permissions import Peer, Permission, Person, Role
+from paradropd.storage import Database
+from paradropd.web.accounts import Accounts, owasp_hasher
+from paradropd.web.limiter import Limit, Limiter
+from paradropd.web.people import People
+from paradropd.web.site import Device as SiteFacts
+from paradropd.web.site import make_site
+from paradropd.web.tokens import Tokens
+
+log = Logger(namespace="paradropd")
+
+LOCAL_PERSON = Person("local", Role.OWNER)
+"""Whoever may open the control socket."""
+
+STATIC = Path(__file__).parent / "web" / "static"
+
+
+class Device:
+    """Builds all parts; :meth:`start` brings them up in order, :meth:`stop` takes them down in the opposite one."""
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        wall: WallClock,
+        threads: Threads,
+        settings: Settings,
+        load_settings: Callable[[], Settings],
+        make_engine: Callable[[Home, Callable[[InstanceKey], float | None]], Engine],
+        logs: LogStore,
+        version: str,
+        pdid: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.settings = settings
+        self.home = Home.of(settings)
+        self._reactor = reactor
+        self._closing = ExitStack()
+        self._port: IListeningPort | None = None
+        self._stopped = False
+
+        database = Database(settings.database)
+        self._closing.callback(database.close)
+        chutes, change_store = ChuteStore(database), ChangeStore(database)
+        blobs = Blobs(self.home.blobs, max_size=settings.max_source_bytes)
+
+        options = RealmOptions(
+            max_message=settings.max_message_size,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            lean=settings.lean_router,
+        )
+        self.realm = Realm(reactor, self._demand, options)
+        self._session = BaseSession(self.realm.config())
+        self.collector = Collector(logs, reactor, lambda source, seq: self._publish(uris.ON_LOG, source, seq))
+        self._logs = logs
+
+        self.engine = make_engine(self.home, self.collector.seen.get)
+        self.keeper = Keeper(
+            clock=reactor, wall=wall, store=chutes, logs=self.collector, announce=lambda status: self._say_chute(status)
+        )
+        agent = Agent(reactor, connectTimeout=5)
+        self._health = HealthChecker(reactor, self.engine, agent, self.keeper.states, self.realm.procedures)
+        self._door = FabricDoor(self.realm, self.home)
+        self._performer = Performer(
+            clock=reactor,
+            threads=threads,
+            engine=self.engine,
+            store=chutes,
+            blobs=blobs,
+            home=self.home,
+            logs=self.collector,
+            remove_log=logs.remove,
+            door=self._door,
+            health=self._health,
+            states=self.keeper.states,
+            router_id=pdid() or settings.device_name,
+            times=Times(settle=settings.settle, grace=settings.stop_grace),
+        )
+        self._changes = Changes(
+            wall=wall,
+            engine=self.engine,
+            chutes=chutes,
+            store=change_store,
+            blobs=blobs,
+            keeper=self.keeper,
+            perform=self._performer.perform,
+            announce=self._say_change,
+            gone=self._chute_gone,
+            limits=SourceLimits(files=settings.max_source_files, bytes=settings.max_source_bytes),
+        )
+
+        accounts = Accounts(self.home.accounts, owasp_hasher(), threads)
+        self.tokens = Tokens(wall, settings.token_lifetime)
+        limit = Limit(settings.login_attempts, settings.login_window)
+        self._site = make_site(
+            clock=reactor,
+            static=STATIC,
+            device=SiteFacts(name=settings.device_name, version=version),
+            accounts=accounts,
+            tokens=self.tokens,
+            limiter=Limiter(reactor.seconds, by_address=limit),
+            fabric=self.realm.websocket(self._login),
+            agent=agent,
+            address_of=self._address_of,
+        )
+        people = People(accounts, self.tokens, lambda: self.url)
+        node = Node(
+            name=settings.device_name,
+            pdid=pdid,
+            version=version,
+            mode=settings.mode,
+            home=self.home.root,
+            site=lambda: self.url,
+            wall=wall,
+            engine=self.engine,
+            chutes=lambda: [self.keeper.status(chute) for chute in chutes.all()],
+        )
+        self._chutes = chutes
+        self._procedures: dict[str, Procedure] = collect(
+            [
+                NodeApi(node),
+                ChutesApi(chutes, self.keeper, self._changes),
+                ChangesApi(change_store),
+                LogsApi(logs),
+                FabricApi(self.realm),
+                ConfigApi(Configuration(settings, self.home.settings, load_settings)),
+                BlobsApi(blobs),
+                PeopleApi(people, self._end_sessions_of),
+            ]
+        )
+        self.tokens.observe(self._end_sessions_of)
+
+    @property
+    def url(self) -> str:
+        """Where people reach the web site, from this machine or, when it listens everywhere, by the machine's name."""
+        bound: Any = self._port.getHost() if self._port is not None else None
+        port = bound.port if bound is not None else self.settings.portal_server_port
+        host = self.settings.portal_address
+        return f"http://{os.uname().nodename if host in ('', '0.0.0.0') else host}:{port}/"  # noqa: S104 - compared, not bound
+
+    async def start(self) -> None:
+        """Bring up the realm, what the daemon offers on it, the control socket and the web site; then whatever is to run.
+
+        Raises ``InvalidInput`` when a socket's path is too long or the web site's port is taken.
+        """
+        await self.realm.start()
+        self.realm.attach(self._session)
+        await register(self._session, self._procedures)
+        self._changes.abandon()
+        self.realm.listen(self.home.control_socket, LOCAL_PERSON, mode=0o660)
+        address, port = self.settings.portal_address, self.settings.portal_server_port
+        try:
+            self._port = await TCP4ServerEndpoint(self._reactor, port, interface=address).listen(self._site)
+        except OSError as problem:
+            raise InvalidInput(f"the web site cannot listen on {address}:{port}: {problem}; see portal_server_port") from problem
+
+    async def run_chutes(self) -> None:
+        """Open the engine and bring every chute to what is wanted of it; tries again for as long as the engine is away."""
+        delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
+        attempt = 0
+        while not self._stopped:
+            try:
+                await self.engine.open(self.keeper)
+                await self.keeper.begin(self.engine, self._performer.perform, self._health)
+            except EngineUnavailable as problem:
+                log.warn("the engine is away: {problem}", problem=problem)
+                await deferLater(self._reactor, delay_after(attempt))
+                attempt += 1
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Take no more, let what is under way end, and leave nothing behind."""
+        self._stopped = True
+        self.keeper.stop()
+        if self._port is not None:
+            stopped = self._port.stopListening()
+            if isinstance(stopped, Deferred):
+                await stopped
+        await self._changes.stopped()
+        await self.engine.close()
+        self.collector.stop()
+        await self.realm.stop()
+        self._closing.close()
+
+    def _demand(self, uri: str) -> Permission | None:
+        declared = self._procedures.get(uri)
+        return declared.permission if declared is not None else None
+
+    def _login(self, name: str, ticket: str) -> Peer:
+        person = self.tokens.person(ticket)
+        if person.name != name:
+            raise AuthenticationError("that token is somebody else's")
+        return person
+
+    def _end_sessions_of(self, name: str) -> None:
+        self.realm.end_sessions(lambda peer: isinstance(peer, Person) and peer is not LOCAL_PERSON and peer.name == name)
+
+    def _address_of(self, name: str) -> tuple[str, int] | None:
+        release = self._chutes.get(name).release
+        web = release.manifest.web
+        if web is None:
+            raise ChuteNotFound(f"the chute {name!r} has no page")
+        state = self.keeper.states.get(release.key(release.manifest.service(web.service)))
+        if state is None or state.status is not InstanceStatus.RUNNING or state.address is None:
+            return None
+        return state.address, web.port
+
+    def _chute_gone(self, name: str) -> None:
+        self._door.forget(name)
+        self._publish(uris.ON_CHUTE_REMOVED, name)
+
+    def _say_chute(self, status: ChuteStatus) -> None:
+        self._publish(uris.ON_CHUTE, plain(status))
+
+    def _say_change(self, record: ChangeRecord) -> None:
+        self._publish(uris.ON_CHANGE, plain(record))
+
+    def _publish(self, topic: str, *args: Any) -> None:
+        if self._session.is_attached():
+            self._session.publish(topic, *args)

@@ -1,0 +1,199 @@
+"""Ways to keep a program apart from the device, as command lines: values in, values out, nothing is run here.
+
+Two ways are known. :class:`Bubblewrap` gives a program its own view of files, processes, users and inter-process communication.
+:class:`Plain` takes privileges away and shows the device's own files; it has a process namespace where the kernel allows it. Both
+make sure that the program cannot outlive the daemon, whose death the kernel reports as SIGKILL (``prctl(2)``,
+``PR_SET_PDEATHSIG``); in a process namespace that ends all descendants too (``pid_namespaces(7)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+NOBODY = 65534
+"""User and group id without any file (Debian Policy, section 9.2.2; ``user_namespaces(7)``)."""
+
+JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 125; shift; done; shift; exec setsid "$@"'
+"""Enters the control groups that are its first arguments, then runs the rest in a session of its own: Ctrl-C in the daemon's
+terminal is for the daemon, which stops its chutes in order."""
+
+READY = "echo >&3; exec 3>&-; "
+"""Tells the daemon on descriptor 3 that the sandbox stands."""
+BECOME = READY + 'exec "$@"'
+WATCH = READY + '"$@" & wait "$!"'
+"""For a shell that is process 1 of its namespace: it stays, because signals do nothing to a process 1 that does not ask for
+them, and it reaps orphans while it waits. Its exit code is the program's, ``128 + n`` for signal n."""
+
+LOADER = ("LD_", "GLIBC_", "GCONV_")
+"""Beginnings of variables that change how a program is loaded. The daemon's own helpers must not see a chute's, so these are
+set last, inside."""
+
+DROP = ("setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a program gets to see."""
+
+    image: Path
+    """Its working folder."""
+    system: Path | None = None
+    data: Path | None = None
+    memory: int = 64 << 20
+    """Bytes that each of its temporary file systems may hold."""
+    building: bool = False
+    """Whether it may write to *image*."""
+    also: tuple[Path, ...] = ()
+    """More of the device that it may see, read-only, where the view does not have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What of the device every program may see, read-only."""
+
+    folders: tuple[Path, ...]
+    """Existing files and folders, outermost first."""
+    links: Mapping[str, str]
+    """Symbolic links of the root folder, by path."""
+    hidden: tuple[Path, ...] = ()
+    """Folders inside *folders* that are not to be seen."""
+    kernel: tuple[Path, ...] = ()
+    """Files and folders of ``/proc`` through which root could change the device."""
+
+
+class Sandbox(Protocol):
+    """One way."""
+
+    detail: str
+    isolates: tuple[str, ...]
+    shares: tuple[str, ...]
+    wrappers: int
+    """How many processes of the sandbox stand between the daemon and the program."""
+    own_users: bool
+    """Whether programs are in a user namespace of their own."""
+    changes_user: bool
+    """Whether programs run as :data:`NOBODY`, so that files must be handed over to that user."""
+
+    def places(self, room: Room) -> tuple[str, str]:
+        """Where the program sees its data and its system folder."""
+
+    def command(self, room: Room, program: tuple[str, ...]) -> tuple[str, ...]:
+        """The command line that runs *program* in *room*."""
+
+    def enter(self, pid: int, room: Room, program: tuple[str, ...]) -> tuple[str, ...]:
+        """The command line that runs *program* where the process *pid*, the last of the wrappers, is."""
+
+
+class Bubblewrap:
+    """The program in namespaces of its own, made by bubblewrap (``bwrap(1)``, 0.8 or newer).
+
+    Its user is :data:`NOBODY` inside and the daemon's user outside, without any capability in either. When the daemon is root,
+    the kernel therefore still takes the program for root where it asks for nothing but the user id: files of ``/proc/sys`` are
+    such a place, and bubblewrap 0.8 does not cover them, so :attr:`View.kernel` is mounted read-only here.
+    """
+
+    detail = "bubblewrap"
+    isolates = ("files", "processes", "users", "privileges")
+    shares = ("network",)
+    wrappers = 2
+    own_users = True
+    changes_user = False
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def places(self, room: Room) -> tuple[str, str]:
+        return "/data", "/paradrop"
+
+    def command(self, room: Room, program: tuple[str, ...]) -> tuple[str, ...]:
+        shared = () if room.system is None or room.data is None else (
+            "--ro-bind", f"{room.system}", "/paradrop", "--bind", f"{room.data}", "/data",
+        )  # fmt: skip
+        return (
+            "bwrap", "--die-with-parent", "--unshare-user", "--uid", f"{NOBODY}", "--gid", f"{NOBODY}",
+            "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL",
+            *(word for folder in self._view.folders for word in ("--ro-bind", f"{folder}", f"{folder}")),
+            *(word for path, target in self._view.links.items() for word in ("--symlink", target, path)),
+            *(word for folder in self._view.hidden for word in ("--tmpfs", f"{folder}")),
+            "--proc", "/proc",
+            *(word for path in self._view.kernel for word in ("--ro-bind", f"{path}", f"{path}")),
+            *(word for path in room.also for word in ("--ro-bind", f"{path}", f"{path}")),
+            *_devices(),
+            *(word for folder in ("/dev/shm", "/tmp") for word in ("--size", f"{room.memory}", "--tmpfs", folder)),  # noqa: S108
+            *shared,
+            "--bind" if room.building else "--ro-bind", f"{room.image}", f"{room.image}",
+            "--chdir", f"{room.image}",
+            "--", "sh", "-c", BECOME, "sh", *program,
+        )  # fmt: skip
+
+    def enter(self, pid: int, room: Room, program: tuple[str, ...]) -> tuple[str, ...]:
+        spaces = ("--user", "--mount", "--pid", "--ipc", "--uts", "--preserve-credentials")
+        return ("nsenter", f"--target={pid}", *spaces, f"--wd={room.image}", "--", *DROP, *program)
+
+
+class Plain:
+    """The program among the device's own files, without privileges.
+
+    *nobody*: the daemon is root, and the program is :data:`NOBODY`. *namespace*: with a process namespace, which an ordinary user
+    gets through a user namespace. *capable*: without one, whether there are capabilities to take away.
+    """
+
+    changes_user: bool
+    own_users = False
+
+    def __init__(self, *, namespace: bool, nobody: bool = False, capable: bool = True) -> None:
+        self._namespace, self._capable = namespace, capable
+        self.changes_user = nobody
+        self.detail = "setpriv and unshare" if namespace else "setpriv"
+        self.isolates = ("processes", "privileges") if namespace else ("privileges",)
+        self.shares = ("files", "network", "users") if namespace else ("files", "network", "users", "processes")
+        self.wrappers = 2 if namespace else 0
+
+    def places(self, room: Room) -> tuple[str, str]:
+        return f"{room.data}", f"{room.system}"
+
+    def command(self, room: Room, program: tuple[str, ...]) -> tuple[str, ...]:
+        # A change of user clears the death signal (prctl(2)): setpriv sets it last, so once before and once after.
+        dropped = (*self._drop(), "--pdeathsig=KILL", "sh", "-c", WATCH if self._namespace else BECOME, "sh", *program)
+        if not self._namespace:
+            return ("env", f"--chdir={room.image}", *dropped)
+        users = () if self.changes_user else ("--user", "--map-current-user")
+        spaces = ("unshare", *users, "--pid", "--mount-proc", "--fork", "--kill-child=KILL")
+        return ("env", f"--chdir={room.image}", "setpriv", "--pdeathsig=KILL", *spaces, *dropped)
+
+    def enter(self, pid: int, room: Room, program: tuple[str, ...]) -> tuple[str, ...]:
+        folder = ("env", f"--chdir={room.image}")
+        if not self._namespace:
+            return (*folder, *self._drop(), "--pdeathsig=KILL", *program)
+        users = () if self.changes_user else ("--user", "--preserve-credentials")
+        spaces = (*users, "--mount", "--pid", f"--wd={room.image}")
+        return ("nsenter", f"--target={pid}", *spaces, "--", *self._drop(), *program)
+
+    def _drop(self) -> tuple[str, ...]:
+        user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups") if self.changes_user else ()
+        return (*(DROP if self._capable else ("setpriv", "--no-new-privs")), *user)
+
+
+def joined(doors: Iterable[Path], command: tuple[str, ...]) -> tuple[str, ...]:
+    """*command*, run inside the control groups with those *doors*."""
+    return ("/bin/sh", "-c", JOIN, "sh", *map(str, doors), "--", *command)
+
+
+def dressed(environment: Mapping[str, str], program: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables to start the sandbox with, and *program* with those that only it may see."""
+    outside = {name: value for name, value in environment.items() if not name.startswith(LOADER)}
+    inside = tuple(f"{name}={value}" for name, value in environment.items() if name.startswith(LOADER))
+    return outside, ("env", *inside, *program) if inside else program
+
+
+def _devices() -> tuple[str, ...]:
+    """A ``/dev`` with nothing but what every program expects. bubblewrap's own ``--dev`` would need a second user namespace, and
+    then no ``nsenter`` could follow."""
+    paths = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom")]
+    links = {"/dev/fd": "", "/dev/stdin": "/0", "/dev/stdout": "/1", "/dev/stderr": "/2"}
+    bound = [word for path in paths for word in ("--dev-bind", path, path)]
+    linked = [word for path, end in links.items() for word in ("--symlink", f"/proc/self/fd{end}", path)]
+    return ("--tmpfs", "/dev", *bound, *linked)

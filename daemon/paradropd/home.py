@@ -1,0 +1,106 @@
+"""The folders of one home, and the lock that keeps a second daemon out of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from paradrop.base.exceptions import HomeInUse, StorageFull
+from paradrop.base.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where one device keeps everything: all state and all runtime files are below ``root``."""
+
+    root: Path
+    runtime: Path
+    data: Path
+    blobs: Path
+    logs: Path
+    keys: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Home:
+        return cls(
+            root=settings.home,
+            runtime=settings.runtime_dir,
+            data=settings.data_dir,
+            blobs=settings.blob_dir,
+            logs=settings.log_dir,
+            keys=settings.key_dir,
+        )
+
+    @property
+    def control_socket(self) -> Path:
+        return self.runtime / "control.sock"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "settings.ini"
+
+    @property
+    def accounts(self) -> Path:
+        return self.root / "accounts.yaml"
+
+    @property
+    def images(self) -> Path:
+        """Images of the process engine."""
+        return self.root / "images"
+
+    def system_dir(self, chute: str) -> Path:
+        """What the chute sees as ``/paradrop``: its socket to the fabric, and nothing else."""
+        return self.runtime / "chutes" / chute
+
+    def fabric_socket(self, chute: str) -> Path:
+        return self.system_dir(chute) / "fabric.sock"
+
+    def data_dir(self, chute: str) -> Path:
+        """What the chute sees as ``/data``."""
+        return self.data / chute
+
+    def make(self) -> None:
+        """Make the folders, closed to everybody else: what lies in them is guarded by that.
+
+        Raises :class:`StorageFull`, and ``OSError`` when the place cannot be written to.
+        """
+        try:
+            for folder in (self.root, self.runtime, self.data, self.blobs, self.logs, self.keys, self.images):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.runtime / "chutes").mkdir(mode=0o700, exist_ok=True)
+        except OSError as problem:
+            if problem.errno == errno.ENOSPC:
+                raise StorageFull from problem
+            raise
+
+    def lock(self) -> IO[str]:
+        """Take the home for this process, until the returned file is closed or the process ends.
+
+        Raises :class:`HomeInUse`, naming the process that has it.
+        """
+        file = Path.open(self.root / "lock", "a+", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read(32).strip()
+            file.close()
+            raise HomeInUse(f"{self.root}: another paradropd{f' (process {owner})' if owner else ''} runs here") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        return file
+
+    def device_id(self) -> str:
+        """Eight random hexadecimal digits, made at first use: tells this home's containers from another's."""
+        path = self.root / "device-id"
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            path.write_text(secrets.token_hex(4) + "\n", encoding="ascii")
+            return self.device_id()

@@ -1,0 +1,99 @@
+"""What chutes print, from an engine's bytes to lines in the log store."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from paradrop.logstore import LogStore
+from paradropd.engine.port import InstanceKey
+
+LONGEST = 16 << 10
+"""Bytes of a line; a longer one is cut into several."""
+
+PAUSE = 0.02
+"""Seconds between two announcements of one log: a chute that prints without end makes 50 events a second, not 50,000."""
+
+DAEMON = "daemon"
+
+
+def source_of(chute: str) -> str:
+    """The name of a chute's log."""
+    return f"chute.{chute}"
+
+
+class Collector:
+    """Writes down what chutes print, and announces that there is more to read.
+
+    An announcement only says how far a log goes; whoever follows it reads the lines by their numbers, so that none is lost or
+    seen twice however many announcements were missed.
+    """
+
+    def __init__(self, store: LogStore, clock: IReactorTime, announce: Callable[[str, int], Any]) -> None:
+        """*announce*: told a source and its last sequence number."""
+        self._store = store
+        self._clock = clock
+        self._announce = announce
+        self._rest: dict[tuple[InstanceKey, str], bytes] = {}
+        self._due: dict[str, int] = {}
+        self._pauses: dict[str, IDelayedCall] = {}
+        self.seen: dict[InstanceKey, float] = {}
+        """The engine's time of the last output of each instance: where to go on after the daemon was away."""
+
+    def output(self, key: InstanceKey, stream: str, data: bytes, time: float) -> None:
+        """Some bytes, as :class:`~paradropd.engine.port.Observer` has it."""
+        lines = (self._rest.pop((key, stream), b"") + data).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            self._write(key, stream, line, time)
+        while len(rest) > LONGEST:
+            self._write(key, stream, rest[:LONGEST], time)
+            rest = rest[LONGEST:]
+        if rest:
+            self._rest[key, stream] = rest
+        self.seen[key] = time
+
+    def ended(self, key: InstanceKey, time: float) -> None:
+        """The instance prints no more: a last line without an end is a line."""
+        for stream in ("out", "err"):
+            rest = self._rest.pop((key, stream), b"")
+            if rest:
+                self._write(key, stream, rest, time)
+
+    def note(self, chute: str, service: str, text: str, stream: str = "build") -> None:
+        """A line of the daemon's own in a chute's log."""
+        self.appended(source_of(chute), self._store.append(source_of(chute), text, stream=stream, service=service))
+
+    def tail(self, chute: str, service: str, count: int) -> list[str]:
+        """The last *count* lines that *service* printed."""
+        source = source_of(chute)
+        after = max(0, self._store.last(source) - 10 * count)
+        lines = self._store.read(source, after=after, limit=10 * count).lines
+        return list(deque((line.text for line in lines if line.service == service), maxlen=count))
+
+    def appended(self, source: str, seq: int) -> None:
+        """Announce that *source* goes up to *seq*: at once, or after the pause when that was done just now."""
+        if source in self._pauses:
+            self._due[source] = seq
+            return
+        self._announce(source, seq)
+        self._pauses[source] = self._clock.callLater(PAUSE, self._resume, source)
+
+    def stop(self) -> None:
+        """Leave nothing pending."""
+        for call in self._pauses.values():
+            call.cancel()
+        self._pauses.clear()
+
+    def _resume(self, source: str) -> None:
+        del self._pauses[source]
+        if source in self._due:
+            self.appended(source, self._due.pop(source))
+
+    def _write(self, key: InstanceKey, stream: str, line: bytes, time: float) -> None:
+        source = source_of(key.chute)
+        text = line.rstrip(b"\r").decode("utf-8", "replace")
+        self.appended(source, self._store.append(source, text, stream=stream, service=key.service, time=time))

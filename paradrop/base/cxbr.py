@@ -1,0 +1,314 @@
+"""WAMP sessions for every part of Paradrop: prefixed names, calls that always end, links that come back.
+
+A session is created anew for each connection (that is how Autobahn works), so whatever must be there after a reconnect
+(registrations, subscriptions) belongs into ``onJoin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
+from urllib.parse import urlsplit
+
+from autobahn.exception import PayloadExceededError
+from autobahn.twisted.rawsocket import WampRawSocketClientFactory
+from autobahn.twisted.wamp import ApplicationSession, ApplicationSessionFactory
+from autobahn.twisted.websocket import WampWebSocketClientFactory
+from autobahn.wamp.exception import ApplicationError, TransportLost
+from autobahn.wamp.types import CallOptions, CloseDetails, ComponentConfig, SessionDetails
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IConnector, IReactorTime
+from twisted.internet.protocol import ReconnectingClientFactory
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.python.failure import Failure
+
+from paradrop.base.exceptions import (
+    AuthenticationError,
+    Conflict,
+    DeadlineExceeded,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    ParadropException,
+    Unreachable,
+    tree,
+)
+from paradrop.uris import DEVICE_REALM, ROOT
+
+DEADLINE = 30.0
+"""Seconds a call may take when its caller says nothing else. Crossbar 26.10 does not enforce a call's timeout, so the caller's
+own session does."""
+
+PING_INTERVAL = 10.0
+PING_TIMEOUT = 10.0
+"""Seconds; together they find a dead peer in 20 s. Autobahn leaves automatic pings off, and a half-open link swallows calls."""
+
+
+class _Reconnecting(ReconnectingClientFactory):
+    """Comes back after 1 s, doubling up to 10 s, each time with some jitter; from the start again once a session has joined."""
+
+    initialDelay = 1
+    maxDelay = 10
+    factor = 2
+    jitter = 0.1
+    noisy = False
+    reconnect = True
+    on_failure: Callable[[Failure], None] = staticmethod(lambda reason: None)
+
+    def resetDelay(self) -> None:
+        super().resetDelay()  # type: ignore[no-untyped-call]
+        # Twisted multiplies before it waits: without this the first delay would be 2 s.
+        self.delay = self.initialDelay / self.factor
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """Called when a connection has failed to connect: tries again, or reports it when it is not to reconnect."""
+        self._again(connector, reason)
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """Called when an established connection is lost: tries again, or reports it when it is not to reconnect."""
+        self._again(connector, reason)
+
+    def _again(self, connector: IConnector, reason: Failure) -> None:
+        if self.reconnect:
+            self.retry(connector)  # type: ignore[no-untyped-call]
+        else:
+            self.on_failure(reason)
+
+
+class BaseClientFactory(_Reconnecting, WampWebSocketClientFactory):
+    """WAMP over WebSocket, reconnecting."""
+
+    def __init__(self, factory: Callable[[], ApplicationSession], *args: Any, **kwargs: Any) -> None:
+        WampWebSocketClientFactory.__init__(self, factory, *args, **kwargs)
+        self.setProtocolOptions(autoPingInterval=PING_INTERVAL, autoPingTimeout=PING_TIMEOUT, openHandshakeTimeout=PING_TIMEOUT)
+        self.resetDelay()
+
+
+class BaseRawSocketFactory(_Reconnecting, WampRawSocketClientFactory):
+    """WAMP over RawSocket with CBOR, reconnecting."""
+
+    def __init__(self, factory: Callable[[], ApplicationSession]) -> None:
+        WampRawSocketClientFactory.__init__(self, factory)
+        self.resetDelay()
+
+
+class BaseSession(ApplicationSession):
+    """A WAMP session in the address space of one device.
+
+    ``register``, ``publish``, ``subscribe`` and ``call`` take names below ``org.paradrop.<pdid>.``; their ``stock`` twins take
+    whole URIs. Every class of :mod:`paradrop.base.exceptions` passes through the fabric in both directions as itself.
+    """
+
+    deadline: float = DEADLINE
+
+    def __init__(self, config: ComponentConfig | None = None) -> None:
+        super().__init__(config)
+        extra: dict[str, Any] = (config.extra or {}) if config else {}
+        self.pdid: str = extra.get("pdid", "local")
+        self._reactor: IReactorTime | None = extra.get("reactor")
+        self._joined: Deferred[BaseSession] | None = None
+        self.factory: _Reconnecting | None = None
+        for kind in tree():
+            self.define(kind, kind.uri())
+
+    @property
+    def prefix(self) -> str:
+        """``org.paradrop.<pdid>.``"""
+        return f"{ROOT}{self.pdid}."
+
+    @classmethod
+    def start(
+        cls,
+        address: str,
+        pdid: str,
+        realm: str = DEVICE_REALM,
+        start_reactor: bool = False,
+        debug: bool = False,
+        extra: dict[str, Any] | None = None,
+        reconnect: bool = True,
+        reactor: Any = None,
+    ) -> Deferred[BaseSession]:
+        """Attach a new session to the router at *address* and fire with it once it has joined *realm*.
+
+        *address* is ``unix:/path`` or ``rs://host:port`` (RawSocket), ``ws://…`` or ``wss://…`` (WebSocket). *extra* reaches the
+        session as ``config.extra``. With *reconnect* the link is tried for ever, and each new link is a new session of this
+        class; without, the result fails with :class:`Unreachable` or :class:`AuthenticationError`. *start_reactor* runs the
+        reactor until it is stopped (for scripts); *debug* writes what is sent and received to the log.
+        """
+        reactor = reactor or _global_reactor()
+        joined: Deferred[BaseSession] = Deferred()
+        config = ComponentConfig(realm=realm, extra={**(extra or {}), "pdid": pdid, "reactor": reactor})
+        sessions = BaseSessionFactory(config, joined)
+        sessions.session = cls
+        _connect(reactor, address, sessions, reconnect)
+        if debug:
+            import txaio
+
+            txaio.set_global_log_level("trace")
+        if start_reactor:
+            reactor.run()
+        return joined
+
+    def onJoin(self, details: SessionDetails) -> Any:
+        """Implements :func:`autobahn.wamp.interfaces.ISession.onJoin`: this link works, so the next one may come quickly."""
+        if self.factory is not None:
+            self.factory.resetDelay()
+        self._settle(self)
+
+    def onLeave(self, details: CloseDetails) -> Any:
+        """Implements :func:`autobahn.wamp.interfaces.ISession.onLeave`: whatever waits for an answer is told at once."""
+        if self.factory is not None and not self.factory.reconnect:
+            self._settle(Failure(AuthenticationError(details.message or details.reason or "")))
+        return super().onLeave(details)
+
+    def _settle(self, outcome: BaseSession | Failure) -> None:
+        joined, self._joined = self._joined, None
+        if joined is not None and not joined.called:
+            joined.callback(outcome) if isinstance(outcome, BaseSession) else joined.errback(outcome)
+
+    def stop(self) -> None:
+        """Close the link, and do not come back."""
+        if self.factory is not None:
+            self.factory.reconnect = False
+            self.factory.stopTrying()  # type: ignore[no-untyped-call]
+        if self.is_attached():
+            self.leave()
+        elif self.is_connected():
+            self.disconnect()
+
+    def publish(self, topic: str, *args: Any, **kwargs: Any) -> Any:
+        """Implements :func:`autobahn.wamp.interfaces.IPublisher.publish`, below this device's address space."""
+        return self.stockPublish(self.prefix + topic, *args, **kwargs)
+
+    def subscribe(self, handler: Callable[..., Any], topic: str | None = None, options: Any = None) -> Any:
+        """Implements :func:`autobahn.wamp.interfaces.ISubscriber.subscribe`, below this device's address space."""
+        return self.stockSubscribe(handler, self.prefix + topic if topic else None, options)
+
+    def call(self, procedure: str, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Implements :func:`autobahn.wamp.interfaces.ICaller.call`, below this device's address space; see :meth:`stockCall`."""
+        return self.stockCall(self.prefix + procedure, *args, **kwargs)
+
+    def register(self, endpoint: Callable[..., Any], procedure: str | None = None, options: Any = None) -> Any:
+        """Implements :func:`autobahn.wamp.interfaces.ICallee.register`, below this device's address space."""
+        return self.stockRegister(endpoint, self.prefix + procedure if procedure else None, options)
+
+    def stockPublish(self, topic: str, *args: Any, **kwargs: Any) -> Any:
+        """Publish to a whole URI. With ``options=PublishOptions(acknowledge=True)`` it fails with :class:`NotPermitted`."""
+        return _or_error(super().publish, "publish", topic, topic, *args, **kwargs)
+
+    def stockSubscribe(self, handler: Callable[..., Any], topic: str | None = None, options: Any = None) -> Any:
+        """Subscribe to a whole URI. Fails with :class:`NotPermitted`, :class:`Unreachable`."""
+        return _or_error(super().subscribe, "subscribe to", topic or "", handler, topic, options)
+
+    def stockRegister(self, endpoint: Callable[..., Any], procedure: str | None = None, options: Any = None) -> Any:
+        """Register a whole URI. Fails with :class:`NotPermitted`, :class:`Conflict`, :class:`Unreachable`."""
+        return _or_error(super().register, "register", procedure or "", endpoint, procedure, options)
+
+    def stockCall(self, procedure: str, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Call a whole URI.
+
+        ``options=CallOptions(timeout=…)`` is the deadline in seconds, :data:`DEADLINE` without it; when it passes, the callee is
+        interrupted (WAMP, section "Call Canceling"). Fails with :class:`DeadlineExceeded`, :class:`NotFound` (nobody has
+        registered it), :class:`NotPermitted`, :class:`Unreachable` (the link went away), :class:`InvalidInput` (the
+        message is larger than the router takes), or what the callee raised.
+        """
+        options: CallOptions | None = kwargs.pop("options", None)
+        deadline = self.deadline
+        if options is not None and options.timeout:
+            # Not sent: on the wire it would be milliseconds that no router honours.
+            deadline, options.timeout = options.timeout, None
+
+        def expired(result: object, seconds: float) -> NoReturn:
+            raise DeadlineExceeded(f"{procedure} gave no answer within {seconds:g} s")
+
+        answer: Deferred[Any] = maybeDeferred(super().call, procedure, *args, options=options, **kwargs)
+        answer.addTimeout(deadline, self._reactor or _global_reactor(), expired)
+        answer.addErrback(_translated, "call", procedure)
+        return answer
+
+    def onUserError(self, fail: Failure, msg: str) -> None:
+        """An error of our tree is an answer, not a defect; everything else is logged with its traceback."""
+        if fail.check(ParadropException) is None:
+            super().onUserError(fail, msg)
+
+
+class BaseSessionFactory(ApplicationSessionFactory):
+    """Makes a session for each link; *deferred* fires with the first one that joins."""
+
+    session: type[ApplicationSession] = BaseSession
+
+    def __init__(self, config: ComponentConfig, deferred: Deferred[BaseSession] | None = None) -> None:
+        super().__init__(config)
+        self.deferred = deferred
+        self.client: _Reconnecting | None = None
+
+    def __call__(self) -> BaseSession:
+        session = cast(BaseSession, self.session(self.config))
+        session.factory = self.client
+        session._joined = self.deferred
+        return session
+
+    def failed(self, reason: Failure) -> None:
+        """The link could not be made, or is gone, and is not tried again."""
+        if self.deferred is not None and not self.deferred.called:
+            self.deferred.errback(Failure(Unreachable(f"no link: {reason.getErrorMessage()}")))
+
+
+def _global_reactor() -> Any:
+    from twisted.internet import reactor  # noqa: TID251 - the reference's signatures have no reactor to pass
+
+    return reactor
+
+
+def _connect(reactor: Any, address: str, sessions: BaseSessionFactory, reconnect: bool) -> None:
+    """Connect to *address*. Raises :class:`InvalidInput` when it is none."""
+    scheme, _, rest = address.partition(":")
+    if scheme in ("unix", "rs"):
+        client: Any = BaseRawSocketFactory(sessions)
+    elif scheme in ("ws", "wss"):
+        client = BaseClientFactory(sessions, url=address, reactor=reactor)
+    else:
+        raise InvalidInput(f"{address!r} is no address: unix:/path, rs://host:port, ws://… or wss://…")
+    client.clock = reactor
+    client.reconnect = reconnect
+    client.on_failure = sessions.failed
+    sessions.client = client
+    if scheme == "unix":
+        reactor.connectUNIX(rest, client)
+        return
+    parts = urlsplit(address)
+    if not parts.hostname or not (parts.port or scheme != "rs"):
+        raise InvalidInput(f"{address!r} names no host and port")
+    if scheme == "wss":
+        reactor.connectSSL(parts.hostname, parts.port or 443, client, optionsForClientTLS(parts.hostname))
+    else:
+        reactor.connectTCP(parts.hostname, parts.port or 80, client)
+
+
+def _or_error(function: Callable[..., Any], action: str, uri: str, *args: Any, **kwargs: Any) -> Any:
+    """*function*'s answer, later; or ``None`` at once, as an event without acknowledgement has it."""
+    answer = maybeDeferred(function, *args, **kwargs)
+    return answer.addErrback(_translated, action, uri)
+
+
+def _translated(failure: Failure, action: str, uri: str) -> NoReturn:
+    """The fabric's own errors, as errors of our tree; anything else as it is."""
+    problem = failure.value
+    if isinstance(problem, TransportLost):
+        raise Unreachable("the link to the fabric is down") from problem
+    if isinstance(problem, PayloadExceededError):
+        raise InvalidInput(f"the arguments of {uri} are larger than the fabric takes") from problem
+    if isinstance(problem, ApplicationError):
+        match problem.error:
+            case ApplicationError.NO_SUCH_PROCEDURE:
+                raise NotFound(f"nobody has registered {uri}") from problem
+            case ApplicationError.NOT_AUTHORIZED:
+                raise NotPermitted(f"you may not {action} {uri}") from problem
+            case ApplicationError.PROCEDURE_ALREADY_EXISTS:
+                raise Conflict(f"{uri} is registered already") from problem
+            case ApplicationError.CANCELED:
+                raise Unreachable(f"whoever answers {uri} went away") from problem
+            case reason if reason.startswith("wamp.close."):
+                raise Unreachable("the link to the fabric went down") from problem
+    failure.raiseException()
+    raise AssertionError("unreachable")

@@ -1,0 +1,1 @@
+"""``pdtools``: a device on the command line, as one more peer on its fabric."""
