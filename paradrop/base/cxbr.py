@@ -22,6 +22,7 @@ from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 
+from paradrop.base._serializers import CBORSerializer
 from paradrop.base.exceptions import (
     AuthenticationError,
     Conflict,
@@ -88,7 +89,7 @@ class BaseRawSocketFactory(_Reconnecting, WampRawSocketClientFactory):
     """WAMP over RawSocket with CBOR, reconnecting."""
 
     def __init__(self, factory: Callable[[], ApplicationSession]) -> None:
-        WampRawSocketClientFactory.__init__(self, factory)
+        WampRawSocketClientFactory.__init__(self, factory, CBORSerializer())
         self.resetDelay()
 
 

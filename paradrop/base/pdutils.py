@@ -128,7 +128,9 @@ def check(pkt: Any, pktType: type, keyMatches: Iterable[str] | None = None, **va
     if not isinstance(pkt, pktType):
         return f"expected {pktType.__name__}, got {type(pkt).__name__}"
     keys = [*(keyMatches or ()), *valMatches]
-    if keys and not isinstance(pkt, dict):
+    if not keys:
+        return None
+    if not isinstance(pkt, dict):
         return f"expected keys, got {type(pkt).__name__}"
     missing = [key for key in keys if key not in pkt]
     if missing:
@@ -143,7 +145,7 @@ def check(pkt: Any, pktType: type, keyMatches: Iterable[str] | None = None, **va
     return None
 
 
-class dict2obj:  # noqa: N801 - the reference's name
+class dict2obj:
     """A dict's entries as attributes: ``dict2obj({"a": 1}).a``, or ``dict2obj(a=1).a``."""
 
     def __init__(self, aDict: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -154,8 +156,6 @@ class dict2obj:  # noqa: N801 - the reference's name
 
     def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other) if isinstance(other, dict2obj) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment] - the attributes may change
 
     def __repr__(self) -> str:
         return f"dict2obj({vars(self)!r})"

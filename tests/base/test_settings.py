@@ -246,7 +246,7 @@ def test_update_paths_moves_everything(tmp_path: Path) -> None:
     moved = settings.updatePaths("/new/home")
     assert (moved.home, moved.log_dir) == (Path("/new/home"), Path("/new/home/logs"))
     assert moved.runtime_dir == Path("/var/run/paradrop")
-    assert settings.LOG_DIR == moved.log_dir
+    assert moved.log_dir == settings.LOG_DIR
     assert settings.updatePaths("/new/home", tmp_path).runtime_dir == tmp_path
 
 

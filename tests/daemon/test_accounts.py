@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
-from paradropd.permissions import Person, Role
-from paradropd.web.accounts import MOST_WAITING, Accounts, owasp_hasher
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,6 +23,8 @@ from paradrop.base.exceptions import (
     TooManyAttempts,
 )
 from paradrop.base.seams import inline
+from paradropd.permissions import Person, Role
+from paradropd.web.accounts import MOST_WAITING, Accounts, owasp_hasher
 
 case = SynchronousTestCase()
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

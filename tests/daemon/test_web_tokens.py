@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from paradropd.permissions import Person, Role
-from paradropd.web.tokens import GRACE, MOST_CODES, MOST_TOKENS, CodeKind, Tokens
 
 from paradrop.base.exceptions import AuthenticationError
+from paradropd.permissions import Person, Role
+from paradropd.web.tokens import GRACE, MOST_CODES, MOST_TOKENS, CodeKind, Tokens
 
 OWNER = Person("owner", Role.OWNER)
 GUEST = Person("guest", Role.VIEWER)

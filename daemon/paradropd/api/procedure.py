@@ -77,7 +77,7 @@ def _endpoint(declared: Procedure) -> Callable[..., Awaitable[Any]]:
 def _caller(details: CallDetails) -> Person:
     """Who called, as the router disclosed it: a chute that was let through may see what a viewer sees."""
     role = details.caller_authrole
-    return Person(details.caller_authid, Role(role) if role in Role else Role.VIEWER)
+    return Person(details.caller_authid, Role(role) if role in list(Role) else Role.VIEWER)
 
 
 def _check(declared: Procedure, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -20,12 +20,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+import paradrop.base._serializers  # noqa: F401 - before anything of Crossbar's imports them with bjdata
+
 UNUSED = frozenset({"cfxdb", "eth_abi", "eth_typing", "humanize", "numpy", "pygments", "txtorcon", "web3", "xbr", "zlmdb"})
 """Top-level packages that Crossbar imports and the router does not use."""
-
-REFUSED = frozenset({"bjdata"})
-"""Top-level packages that are to look as if they were not installed. Autobahn (26.10) imports bjdata for a serializer nobody here
-speaks; built against another NumPy it prints ``_ARRAY_API not found`` on its way (bjdata 0.6, NumPy 2)."""
 
 MODULES = (
     "crossbar.router.protocol",
@@ -56,10 +54,7 @@ class _Finder(MetaPathFinder, Loader):
         self.given: list[str] = []
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        top = fullname.partition(".")[0]
-        if top in REFUSED:
-            raise ImportError(f"{fullname} is kept out", name=fullname)
-        if top not in UNUSED or fullname in sys.modules:
+        if fullname.partition(".")[0] not in UNUSED or fullname in sys.modules:
             return None
         return ModuleSpec(fullname, self, is_package=True)
 

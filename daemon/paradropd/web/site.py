@@ -46,15 +46,17 @@ class LimitedRequest(Request):
     refused = False
 
     def gotLength(self, length: int | None) -> None:
-        super().gotLength(length)
         if length is not None and length > MOST_UPLOAD:
             self._refuse()
+        else:
+            super().gotLength(length)
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.refused:
             return
         assert self.content is not None
         if self.content.tell() + len(data) > MOST_UPLOAD:
+            self.content.close()
             self._refuse()
         else:
             super().handleContentChunk(data)

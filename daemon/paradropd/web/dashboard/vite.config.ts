@@ -9,7 +9,7 @@ export default defineConfig({
     // The page's content security policy allows files of the device only: nothing may become a data: URL or an inline script.
     assetsInlineLimit: 0,
     // The notices that the licences of the libraries ask for.
-    license: { fileName: "assets/licenses.md" },
+    license: { fileName: "licenses.md" },
     modulePreload: { polyfill: false },
   },
   server: { host: "127.0.0.1", strictPort: true },

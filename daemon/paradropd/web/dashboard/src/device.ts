@@ -71,9 +71,7 @@ export class Device implements Observer {
       link.subscribe(uris.ON_CHUTE, (chute) => {
         this.chutes.value = chutes.updated(this.chutes.value, chute as ChuteStatus);
       }),
-      link.subscribe(uris.ON_CHUTE_REMOVED, (name) => {
-        this.chutes.value = chutes.removed(this.chutes.value, name as string);
-      }),
+      link.subscribe(uris.ON_CHUTE_REMOVED, (name) => this.list(chutes.removed(this.chutes.value, name as string))),
       link.subscribe(uris.ON_CHANGE, (change) => this.changed(change as ChangeRecord)),
       link.subscribe(uris.ON_LOG, (source, seq) => this.tail.grew(source as string, seq as number)),
     ]);
@@ -83,7 +81,7 @@ export class Device implements Observer {
       link.call(uris.CHANGES_LIST, [changes.KEPT]),
     ]);
     this.informed(node as NodeInfo);
-    this.chutes.value = chutes.listed(list as ChuteStatus[]);
+    this.list(chutes.listed(list as ChuteStatus[]));
     this.changes.value = changes.merged(this.changes.value, records as ChangeRecord[]);
     this.tail.open(this.tail.log.value.source || this.firstLog());
     this.tail.resume();
@@ -111,6 +109,13 @@ export class Device implements Observer {
     this.toasts.value = dismissed(this.toasts.value, id);
   }
 
+  /** Shows *next*. The log of a chute that went away went with it: one of the same name begins anew. */
+  private list(next: chutes.Chutes): void {
+    const gone = chutes.gone(this.chutes.value, next).map(uris.chuteLog);
+    this.chutes.value = next;
+    if (gone.includes(this.tail.log.value.source)) this.tail.restart();
+  }
+
   private changed(record: ChangeRecord): void {
     if (changes.isNewFailure(this.changes.value, record)) {
       this.raise("bad", `${record.chute}: ${record.kind} ${record.state}`, record.reason);
@@ -119,8 +124,14 @@ export class Device implements Observer {
   }
 
   private async readLog(source: string, after: number | null, limit: number): Promise<LogPage> {
-    const position = after === null ? { limit } : { after, limit };
-    return (await this.link().call(uris.LOGS_READ, [source], position)) as LogPage;
+    try {
+      // A negative number asks for the last so many lines.
+      return (await this.link().call(uris.LOGS_READ, [source], { after: after ?? -limit, limit })) as LogPage;
+    } catch (error) {
+      // A chute that has not printed anything has no log yet.
+      if (error instanceof FabricError && error.uri === uris.NO_LOG) return { source, lines: [], cursor: 0, more: false, missed: 0 };
+      throw error;
+    }
   }
 
   private async refresh(): Promise<void> {
@@ -128,6 +139,8 @@ export class Device implements Observer {
     if (link === undefined) return;
     try {
       this.informed((await link.call(uris.NODE_INFO)) as NodeInfo);
+      // An event may be lost, a line may not.
+      this.tail.resume();
     } catch (error) {
       if (error instanceof FabricError && error.kind === "lost") link.close();
       else this.complain("Device facts", error);

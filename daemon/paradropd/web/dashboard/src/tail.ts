@@ -28,6 +28,12 @@ export class Tail {
     this.resume();
   }
 
+  /** Forgets the lines and the cursor: the log itself was begun anew. */
+  restart(): void {
+    this.log.value = opened(this.log.value.source);
+    this.resume();
+  }
+
   /** Reads on from the cursor: after a new link, and whenever lines may be waiting. */
   resume(): void {
     this.wanted = true;

@@ -14,6 +14,9 @@ export const ON_CHUTE_REMOVED = "chutes.removed";
 export const ON_CHANGE = "changes.updated";
 export const ON_LOG = "logs.appended";
 
+/** The error of a log that is not there: the class `LogNotFound` of `paradrop/base/exceptions.py`. */
+export const NO_LOG = "org.paradrop.error.log_not_found";
+
 /** What a person may ask of a chute, and the procedure that does it. */
 export const ACTIONS = { start: "chutes.start", stop: "chutes.stop", restart: "chutes.restart" } as const;
 export type Action = keyof typeof ACTIONS;

@@ -47,7 +47,7 @@ class DemoDevice implements Link {
     if (name === NODE_INFO) return Promise.resolve(node(this.chutes));
     if (name === CHUTES_LIST) return Promise.resolve(this.chutes);
     if (name === CHANGES_LIST) return Promise.resolve(this.changes);
-    if (name === LOGS_READ) return Promise.resolve(this.page(args[0] as string, keywords as { after?: number; limit: number }));
+    if (name === LOGS_READ) return Promise.resolve(this.page(args[0] as string, keywords as { after: number; limit: number }));
     const chute = args[0] as string;
     if (chute === "weather") return Promise.reject(new FabricError("refused", "There is no image 'weather-base' on this device."));
     return this.change(name.split(".")[1] as ChangeKind, chute);
@@ -62,10 +62,10 @@ class DemoDevice implements Link {
     this.handlers.clear();
   }
 
-  private page(source: string, { after, limit }: { after?: number; limit: number }): LogPage {
+  private page(source: string, { after, limit }: { after: number; limit: number }): LogPage {
     const all = this.logs.get(source) ?? [];
-    const lines = after === undefined ? all.slice(-limit) : all.filter((line) => line.seq > after).slice(0, limit);
-    return { source, lines, cursor: lines.at(-1)?.seq ?? after ?? 0, more: false, missed: 0 };
+    const lines = after < 0 ? all.slice(after) : all.filter((line) => line.seq > after).slice(0, limit);
+    return { source, lines, cursor: lines.at(-1)?.seq ?? Math.max(0, after), more: false, missed: 0 };
   }
 
   private print(source: string, stream: string, service: string, text: string): void {

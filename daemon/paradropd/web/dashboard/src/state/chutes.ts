@@ -17,6 +17,12 @@ export function removed(chutes: Chutes, name: string): Chutes {
   return chutes.filter((chute) => chute.name !== name);
 }
 
+/** The names in *before* that are not in *after*, or stand there for another chute: releases count from 1 again for that one. */
+export function gone(before: Chutes, after: Chutes): readonly string[] {
+  const now = new Map(after.map((chute) => [chute.name, chute.release]));
+  return before.filter(({ name, release }) => (now.get(name) ?? 0) < release).map(({ name }) => name);
+}
+
 /** The change that is under way for *chute*: while there is one, no other may be asked for. */
 export function changing(chute: string, changes: readonly ChangeRecord[]): ChangeRecord | undefined {
   return changes.find((change) => change.chute === chute && !isFinal(change));

@@ -21,11 +21,13 @@ export function opened(source: string): Log {
 }
 
 /**
- * *log* with the lines of *page* appended. Only lines after the cursor are taken, so a page read twice adds nothing.
+ * *log* with the lines of *page* appended, those after the cursor. A page that ends before the cursor is of a log that was lost
+ * and begun anew on the device: it takes the place of everything (`LogStore.read` in `paradrop/logstore/store.py`).
  */
 export function appended(log: Log, page: LogPage): Log {
   if (page.source !== log.source) return log;
   const { cursor } = log;
+  if (cursor !== null && page.cursor < cursor) return { ...opened(log.source), lines: page.lines, cursor: page.cursor, head: page.cursor };
   const fresh = cursor === null ? page.lines : page.lines.filter((line) => line.seq > cursor);
   const next = Math.max(cursor ?? 0, page.cursor);
   return {

@@ -23,10 +23,10 @@ export function Facts({ device }: { readonly device: Device }): JSX.Element {
       </Fact>
       <Share title="Memory" testid="fact-memory" total={node?.memory_total} free={node?.memory_available} />
       <Share title="Disk" testid="fact-disk" total={node?.disk_total} free={node?.disk_free} />
-      <Fact title="Agent" testid="fact-agent" note="paradropd's memory">
+      <Fact title="Agent memory" testid="fact-agent">
         {node && bytes(node.agent_memory)}
       </Fact>
-      <Fact title="Paradrop" testid="fact-version" note={node ? `mode ${node.mode}` : ""}>
+      <Fact title="Paradrop" testid="fact-version" note={node ? node.mode : ""}>
         {node?.version}
       </Fact>
       <Fact title="System" testid="fact-system" note={node?.machine ?? ""}>

@@ -36,7 +36,7 @@ export function Header({ device, session, login }: Props): JSX.Element {
       </span>
       <div class="who">
         <span class="who-name" data-testid="account">
-          {login.name} <span class="muted">{login.role}</span>
+          {login.name} {login.role !== login.name && <span class="muted">{login.role}</span>}
         </span>
         <button
           type="button"

@@ -23,6 +23,7 @@ const TINTS: Readonly<Record<string, string>> = {
   security: "line line-bad",
   warn: "line line-warn",
   warning: "line line-warn",
+  build: "line line-quiet",
 };
 
 interface Props {

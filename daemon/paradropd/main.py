@@ -1,0 +1,105 @@
+"""paradropd: reads its settings, takes its home, and runs one :class:`~paradropd.device.Device` until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import txaio
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from paradrop.base import settings as settings_module
+from paradrop.base.exceptions import ParadropException
+from paradrop.base.output import out
+from paradrop.base.seams import in_thread
+from paradrop.base.settings import Mode, Settings
+from paradrop.logstore import LogStore
+from paradropd.engine.choose import make_engine
+from paradropd.home import Home
+
+log = Logger(namespace="paradropd")
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="paradropd", description="Run this machine as a Paradrop device.")
+    parser.add_argument("--home", metavar="DIR", help="keep all state and runtime files below DIR")
+    parser.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.LOCAL.value)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY:VALUE", help="override a setting; may be given several times"
+    )
+    parser.add_argument("--version", action="version", version=f"paradropd {version('paradrop')}")
+    return parser.parse_args(argv)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit code: 0, or that of the error that kept the daemon from starting."""
+    options = arguments(argv)
+    load = partial(settings_module.loadSettings, options.mode, options.set, home=options.home)
+    with ExitStack() as closing:
+        try:
+            settings = load()
+            home = Home.of(settings)
+            home.make()
+            closing.enter_context(home.lock())
+            return _serve(settings, home, load, closing)
+        except ParadropException as problem:
+            print(f"paradropd: {problem}", file=sys.stderr)
+            return problem.exit_code
+        except OSError as problem:
+            print(f"paradropd: {problem}", file=sys.stderr)
+            return 74  # EX_IOERR of sysexits(3)
+
+
+def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing: ExitStack) -> int:
+    from twisted.internet import reactor as global_reactor  # noqa: TID251 - this is the entry point
+
+    reactor: Any = global_reactor
+    txaio.use_twisted()
+    txaio.set_global_log_level("warn")  # Crossbar and Autobahn tell a lot at "info"
+
+    from paradropd.device import Device  # only now: it imports the router
+
+    logs = LogStore(home.logs, time.time, segment_bytes=settings.log_segment, cap_bytes=settings.log_cap)
+    closing.callback(logs.close)
+    out.startLogging(str(home.logs), stealStdio=False, printToConsole=True)
+    closing.callback(out.endLogging)
+
+    device = Device(
+        reactor=reactor,
+        wall=time.time,
+        threads=in_thread,
+        settings=settings,
+        load_settings=load,
+        make_engine=partial(make_engine, settings=settings, reactor=reactor, environment=os.environ),
+        logs=logs,
+        version=version("paradrop"),
+    )
+    exit_code = 0
+
+    async def start() -> None:
+        nonlocal exit_code
+        try:
+            await device.start()
+            log.info("ready: {url}", url=device.url)
+            await device.run_chutes()
+        except ParadropException as problem:
+            log.error("{problem}", problem=problem)
+            exit_code = problem.exit_code
+            reactor.stop()
+        except Exception:
+            log.failure("paradropd cannot go on")
+            exit_code = 70  # EX_SOFTWARE of sysexits(3)
+            reactor.stop()
+
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(device.stop()))
+    reactor.run()
+    return exit_code

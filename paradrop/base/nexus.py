@@ -1,0 +1,258 @@
+"""The device's command centre: who it is, its keys, and its session with the server.
+
+::
+
+    from paradrop.base import nexus
+
+    print(nexus.core.info.pdid)
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import yaml
+from autobahn.wamp.exception import Error as AutobahnError
+
+from paradrop.base import output, settings
+from paradrop.base._files import write_atomically
+from paradrop.base.exceptions import InvalidInput, InvalidSettings, NotPermitted, PdidError
+
+PDID = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*")
+"""A device's id: components of a WAMP URI in small letters, such as ``pd.acme.r1``."""
+
+NOT_PDIDS = frozenset({"local", "server", "error"})
+"""First components below ``org.paradrop.`` that mean something else; see ``paradrop.uris``."""
+
+KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+INFO: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {"pdid": (str, type(None)), "pdserver": (str,), "wampRouter": (str,), "version": (str,)}
+)
+"""What the info file holds, with the types each may have; what else is in it is kept."""
+
+
+class Session(Protocol):
+    """A session that is connected."""
+
+    def leave(self) -> Awaitable[None] | None:
+        """Close it cleanly."""
+
+
+class SessionClass(Protocol):
+    """``paradrop.base.cxbr.BaseSession`` and its subclasses."""
+
+    def start(self, address: str, pdid: str, *, debug: bool = False) -> Awaitable[Session]:
+        """Connect to the router at *address* as *pdid*; see the reference for more keywords."""
+
+
+class AttrWrapper:
+    """Values as attributes, kept in the dict ``contents``.
+
+    When a new value is assigned, the callback of :meth:`setOnChange` is told; if that raises, the old value is back. After
+    :meth:`_lock`, assigning raises :class:`NotPermitted`.
+    """
+
+    contents: dict[str, Any]
+    locked: bool
+    onChange: Callable[[str, Any], None] | None
+
+    def __init__(self, **contents: Any) -> None:
+        vars(self).update(contents=contents, locked=False, onChange=None)
+
+    def setOnChange(self, callback: Callable[[str, Any], None] | None) -> None:
+        """Call *callback* with key and value after each change; set it once the first values are in."""
+        vars(self)["onChange"] = callback
+
+    def _lock(self) -> None:
+        vars(self)["locked"] = True
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return vars(self)["contents"][name]
+        except KeyError:
+            raise AttributeError(f"there is no {name!r} here") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.locked:
+            raise NotPermitted(f"{name} cannot be changed any more")
+        before = dict(self.contents)
+        self.contents[name] = value
+        if self.onChange is not None and before.get(name, AttrWrapper) != value:
+            try:
+                self.onChange(name, value)
+            except BaseException:
+                self.contents.clear()
+                self.contents.update(before)
+                raise
+
+    def __repr__(self) -> str:
+        return f"AttrWrapper({self.contents!r})"
+
+
+class NexusBase:
+    """Everything stateful about a device that is not a chute.
+
+    * *stealStdio*, *printToConsole*: passed on to :meth:`paradrop.base.output.Output.startLogging` by :meth:`onStart`.
+    * *config*: the settings that say where the info file, the keys and the logs are; those in force unless given.
+    * *out*: where to log.
+
+    Raises :class:`InvalidSettings` when the info file is there and cannot be read; it is left as it is.
+    """
+
+    PDID: str | None = None
+    """The device's id, once it is provisioned."""
+
+    def __init__(
+        self,
+        stealStdio: bool = True,
+        printToConsole: bool = True,
+        *,
+        config: settings.Settings | None = None,
+        out: output.Output = output.out,
+    ) -> None:
+        self.config = settings.current() if config is None else config
+        self.out = out
+        self.stealStdio = stealStdio
+        self.printToConsole = printToConsole
+        self.session: Session | None = None
+        self.info = AttrWrapper()
+        resolveInfo(self, self.config.config_file)
+        self.info.setOnChange(self.onInfoChange)
+
+    def onStart(self) -> None:
+        """Begin logging."""
+        level = output.Level[self.config.log_level.upper()]
+        self.out.startLogging(self.config.log_dir, self.stealStdio, self.printToConsole, level=level)
+        self.out.info(f"starting, {f'as {self.PDID}' if self.provisioned() else 'not provisioned'}")
+
+    async def onStop(self) -> None:
+        """Close the session and end logging."""
+        await self._leave()
+        self.out.info("stopped")
+        self.out.endLogging()
+
+    async def connect(self, sessionClass: SessionClass, debug: bool = False) -> Session:
+        """Close the session there is, and start one of *sessionClass* with the device's router.
+
+        Raises :class:`PdidError` when the device is not provisioned, and whatever ``start`` raises.
+        """
+        if not self.provisioned():
+            raise PdidError("this device has no pdid yet: provision it first")
+        await self._leave()
+        self.session = await sessionClass.start(self.info.wampRouter, self.info.pdid, debug=debug)
+        return self.session
+
+    async def _leave(self) -> None:
+        session, self.session = self.session, None
+        if session is None:
+            return
+        try:
+            left = session.leave()
+            if inspect.isawaitable(left):
+                await left
+        except (AutobahnError, OSError) as problem:  # it was lost already
+            self.out.verbose(f"leaving the old session: {problem}")
+
+    def onInfoChange(self, key: str, value: Any) -> None:
+        """Called when something in ``info`` was assigned: it is saved. Raises ``StorageFull``; the old value is then back."""
+        if not validateInfo(self.info.contents):
+            raise InvalidInput(f"{key}: {value!r} is not a value for it")
+        self.save()
+
+    def save(self) -> None:
+        """Write ``info`` to its file. Raises ``StorageFull``, with the old file still there."""
+        writeYaml(self.info.contents, self.config.config_file)
+
+    def provision(self, pdid: str, pdserver: str = "", wampRouter: str = "wss://") -> None:
+        """Become *pdid* on that server: the three are saved at once, or not at all.
+
+        Raises :class:`PdidError` when *pdid* is not one, ``StorageFull``.
+        """
+        if not PDID.fullmatch(pdid) or len(pdid) > 255 or pdid.split(".")[0] in NOT_PDIDS:
+            raise PdidError(f"{pdid!r} is not a device id: components of small letters and digits, with dots between them")
+        contents = {**self.info.contents, "pdid": pdid, "pdserver": pdserver, "wampRouter": wampRouter}
+        writeYaml(contents, self.config.config_file)
+        self.info.contents.update(contents)
+        self.PDID = pdid
+
+    def provisioned(self) -> bool:
+        """Whether this device has an id."""
+        return bool(self.info.pdid)
+
+    def saveKey(self, key: str, name: str) -> None:
+        """Save *key* under *name*, readable by this user only; overwrites. Raises :class:`InvalidInput` for a bad name."""
+        path = self._key_path(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, key.encode(), 0o600)
+
+    def getKey(self, name: str) -> str | None:
+        """The key saved under *name*, or ``None``. Raises :class:`InvalidInput` for a bad name."""
+        try:
+            return self._key_path(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _key_path(self, name: str) -> Path:
+        if not KEY_NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is not the name of a key")
+        return self.config.key_dir / name
+
+
+def resolveInfo(nexus: NexusBase, path: Path | str) -> None:
+    """Load the info file at *path* into ``nexus.info``; a device that has none yet is nobody.
+
+    ``version`` is always that of the running code. Raises :class:`InvalidSettings`, which names the file and the place.
+    """
+    contents: dict[str, Any] = {"pdid": None, "pdserver": "", "wampRouter": ""}
+    try:
+        read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        read = {}
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: not UTF-8, or a date that is none
+        raise InvalidSettings(f"{path}: {' '.join(str(problem).split())}") from problem
+    problems = info_problems(read)
+    if problems:
+        raise InvalidSettings("\n".join(f"{path}: {problem}" for problem in problems))
+    nexus.info.contents.update({**contents, **read, "version": metadata.version("paradrop")})
+    nexus.PDID = nexus.info.pdid
+
+
+def validateInfo(contents: Any) -> bool:
+    """Whether *contents*, as read from an info file, can be used."""
+    return not info_problems(contents)
+
+
+def info_problems(contents: Any) -> list[str]:
+    """What is wrong with *contents*, one sentence each."""
+    if not isinstance(contents, dict):
+        return [f"expected keys and values, got {type(contents).__name__}"]
+    problems = [f"{key!r} is not a name" for key in contents if not isinstance(key, str)]
+    for key, kinds in INFO.items():
+        if key in contents and not isinstance(contents[key], kinds):
+            problems.append(f"{key}: {contents[key]!r} is not text")
+    return problems
+
+
+def writeYaml(contents: Mapping[str, Any], path: Path | str) -> None:
+    """Replace the file at *path* by *contents* as YAML, atomically.
+
+    Raises ``StorageFull`` when there is no room, and :class:`InvalidInput` for something YAML cannot hold; the old file is then
+    untouched.
+    """
+    try:
+        text = yaml.safe_dump(dict(contents), allow_unicode=True, default_flow_style=False, sort_keys=True)
+    except yaml.YAMLError as problem:
+        raise InvalidInput(" ".join(str(problem).split())) from problem
+    write_atomically(Path(path), text.encode())
+
+
+core: NexusBase | None = None
+"""The process's own nexus. The entry point sets it, and nothing in Paradrop reads it: parts get what they need as parameters. It
+is here for code that knows the reference's name."""
