@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from cattrs.errors import ClassValidationError
+from cattrs.errors import BaseValidationError
 from cattrs.preconf.json import make_converter
 
 from paradrop.base.exceptions import InvalidInput
@@ -225,6 +225,7 @@ class SourceTree:
 
 
 _converter = make_converter(forbid_extra_keys=True, detailed_validation=True)
+_converter.register_unstructure_hook(StrEnum, lambda member: member.value)
 
 
 def plain(value: Any) -> Any:
@@ -236,5 +237,5 @@ def read(kind: type[T], data: Any) -> T:
     """The inverse of :func:`plain`. Raises :class:`InvalidInput` when *data* is not a *kind*."""
     try:
         return _converter.structure(data, kind)
-    except (ClassValidationError, TypeError, ValueError, KeyError, AttributeError) as problem:
+    except (BaseValidationError, TypeError, ValueError, KeyError, AttributeError) as problem:
         raise InvalidInput(f"not a {kind.__name__}: {problem}") from problem

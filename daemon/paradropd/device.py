@@ -14,6 +14,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python import threadable
 from twisted.web.client import Agent
 
 from paradrop import uris
@@ -96,7 +97,7 @@ class Device:
         self.realm = Realm(reactor, self._demand, options)
         self._session = BaseSession(self.realm.config())
         self.collector = Collector(logs, reactor, lambda source, seq: self._publish(uris.ON_LOG, source, seq))
-        self._logs = logs
+        logs.appended = self._log_grew
 
         self.engine = make_engine(self.home, self.collector.seen.get)
         self.keeper = Keeper(
@@ -249,6 +250,13 @@ class Device:
         if state is None or state.status is not InstanceStatus.RUNNING or state.address is None:
             return None
         return state.address, web.port
+
+    def _log_grew(self, source: str, seq: int) -> None:
+        # The daemon's own log is written by a thread of its own, chutes' logs by the reactor's.
+        if threadable.isInIOThread():
+            self.collector.appended(source, seq)
+        elif not self._stopped:
+            self._reactor.callFromThread(self.collector.appended, source, seq)
 
     def _chute_gone(self, name: str) -> None:
         self._door.forget(name)

@@ -17,7 +17,8 @@ LONGEST = 16 << 10
 PAUSE = 0.02
 """Seconds between two announcements of one log: a chute that prints without end makes 50 events a second, not 50,000."""
 
-DAEMON = "daemon"
+STREAMS = ("out", "err")
+"""What a chute itself prints, as opposed to what is noted in its log."""
 
 
 def source_of(chute: str) -> str:
@@ -26,7 +27,7 @@ def source_of(chute: str) -> str:
 
 
 class Collector:
-    """Writes down what chutes print, and announces that there is more to read.
+    """Writes down what chutes print, and announces that there is more to read, in chutes' logs and in the daemon's own.
 
     An announcement only says how far a log goes; whoever follows it reads the lines by their numbers, so that none is lost or
     seen twice however many announcements were missed.
@@ -58,21 +59,27 @@ class Collector:
 
     def ended(self, key: InstanceKey, time: float) -> None:
         """The instance prints no more: a last line without an end is a line."""
-        for stream in ("out", "err"):
+        for stream in STREAMS:
             rest = self._rest.pop((key, stream), b"")
             if rest:
                 self._write(key, stream, rest, time)
 
     def note(self, chute: str, service: str, text: str, stream: str = "build") -> None:
         """A line of the daemon's own in a chute's log."""
-        self.appended(source_of(chute), self._store.append(source_of(chute), text, stream=stream, service=service))
+        self._store.append(source_of(chute), text, stream=stream, service=service)
 
-    def tail(self, chute: str, service: str, count: int) -> list[str]:
-        """The last *count* lines that *service* printed."""
+    def position(self, chute: str) -> int:
+        """The number of the last line of a chute's log; 0 when it has none."""
         source = source_of(chute)
-        after = max(0, self._store.last(source) - 10 * count)
-        lines = self._store.read(source, after=after, limit=10 * count).lines
-        return list(deque((line.text for line in lines if line.service == service), maxlen=count))
+        return self._store.last(source) if source in self._store.sources() else 0
+
+    def tail(self, chute: str, service: str, count: int, after: int) -> list[str]:
+        """The last *count* lines that *service* printed since the line number *after*."""
+        source, last = source_of(chute), self.position(chute)
+        if last <= after:
+            return []
+        lines = self._store.read(source, after=max(after, last - 10 * count), limit=10 * count).lines
+        return list(deque((line.text for line in lines if line.service == service and line.stream in STREAMS), maxlen=count))
 
     def appended(self, source: str, seq: int) -> None:
         """Announce that *source* goes up to *seq*: at once, or after the pause when that was done just now."""
@@ -94,6 +101,5 @@ class Collector:
             self.appended(source, self._due.pop(source))
 
     def _write(self, key: InstanceKey, stream: str, line: bytes, time: float) -> None:
-        source = source_of(key.chute)
         text = line.rstrip(b"\r").decode("utf-8", "replace")
-        self.appended(source, self._store.append(source, text, stream=stream, service=key.service, time=time))
+        self._store.append(source_of(key.chute), text, stream=stream, service=key.service, time=time)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import txaio
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogBeginner
 
 from paradrop.base import settings as settings_module
 from paradrop.base.exceptions import ParadropException
-from paradrop.base.output import out
+from paradrop.base.output import Level, out
 from paradrop.base.seams import in_thread
 from paradrop.base.settings import Mode, Settings
 from paradrop.logstore import LogStore
@@ -26,6 +27,11 @@ from paradropd.engine.choose import make_engine
 from paradropd.home import Home
 
 log = Logger(namespace="paradropd")
+
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
+
+LEVELS = {"verbose": Level.VERBOSE, "info": Level.INFO, "perf": Level.PERF, "warn": Level.WARN, "err": Level.ERR}
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -35,6 +41,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY:VALUE", help="override a setting; may be given several times"
     )
+    parser.add_argument("--quiet", action="store_true", help="log to the home's log only, not to the console")
     parser.add_argument("--version", action="version", version=f"paradropd {version('paradrop')}")
     return parser.parse_args(argv)
 
@@ -49,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
             home = Home.of(settings)
             home.make()
             closing.enter_context(home.lock())
-            return _serve(settings, home, load, closing)
+            return _serve(settings, home, load, closing, quiet=options.quiet)
         except ParadropException as problem:
             print(f"paradropd: {problem}", file=sys.stderr)
             return problem.exit_code
@@ -58,10 +65,20 @@ def run(argv: Sequence[str]) -> int:
             return 74  # EX_IOERR of sysexits(3)
 
 
-def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing: ExitStack) -> int:
+def _give_memory_back() -> None:
+    """Have glibc return blocks above 1 MiB to the system when they are freed (mallopt(3)).
+
+    By default it keeps the 19 MiB that one password hash needs for good. Another C library is left as it is.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
+
+
+def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing: ExitStack, *, quiet: bool) -> int:
     from twisted.internet import reactor as global_reactor  # noqa: TID251 - this is the entry point
 
     reactor: Any = global_reactor
+    _give_memory_back()
     txaio.use_twisted()
     txaio.set_global_log_level("warn")  # Crossbar and Autobahn tell a lot at "info"
 
@@ -69,8 +86,9 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
 
     logs = LogStore(home.logs, time.time, segment_bytes=settings.log_segment, cap_bytes=settings.log_cap)
     closing.callback(logs.close)
-    out.startLogging(str(home.logs), stealStdio=False, printToConsole=True)
+    out.startLogging(store=logs, printToConsole=not quiet, level=LEVELS[settings.log_level])
     closing.callback(out.endLogging)
+    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
 
     device = Device(
         reactor=reactor,
@@ -94,7 +112,7 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
             log.error("{problem}", problem=problem)
             exit_code = problem.exit_code
             reactor.stop()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged and ends the daemon
             log.failure("paradropd cannot go on")
             exit_code = 70  # EX_SOFTWARE of sysexits(3)
             reactor.stop()

@@ -10,7 +10,7 @@ import sys
 
 _hidden = "bjdata" not in sys.modules
 if _hidden:
-    sys.modules["bjdata"] = None  # type: ignore[assignment] - the import system's way to say "not there"
+    sys.modules["bjdata"] = None  # type: ignore[assignment]  # how the import system says "not there"
 try:
     import autobahn.wamp.serializer
 finally:

@@ -107,7 +107,8 @@ class BaseOutput:
 class ExceptionOutput(BaseOutput):
     """Takes an exception, or Twisted's ``Failure``, and perhaps a sentence: ``out.exception(error, "while starting")``.
 
-    Without an argument, the exception that is being handled is meant. The message has the whole traceback, and the place is where the exception was raised.
+    Without an argument, the exception that is being handled is meant. The message has the whole traceback, and the place is
+    where the exception was raised.
     """
 
     def __call__(self, *args: Any, **extra: Any) -> LogDict | None:

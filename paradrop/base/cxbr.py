@@ -7,6 +7,7 @@ A session is created anew for each connection (that is how Autobahn works), so w
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from autobahn.exception import PayloadExceededError
 from autobahn.twisted.rawsocket import WampRawSocketClientFactory
 from autobahn.twisted.wamp import ApplicationSession, ApplicationSessionFactory
 from autobahn.twisted.websocket import WampWebSocketClientFactory
-from autobahn.wamp.exception import ApplicationError, TransportLost
+from autobahn.wamp.exception import ApplicationError, InvalidUriError, SerializationError, TransportLost
 from autobahn.wamp.types import CallOptions, CloseDetails, ComponentConfig, SessionDetails
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IConnector, IReactorTime
@@ -56,10 +57,9 @@ class _Reconnecting(ReconnectingClientFactory):
     reconnect = True
     on_failure: Callable[[Failure], None] = staticmethod(lambda reason: None)
 
-    def resetDelay(self) -> None:
-        super().resetDelay()  # type: ignore[no-untyped-call]
-        # Twisted multiplies before it waits: without this the first delay would be 2 s.
-        self.delay = self.initialDelay / self.factor
+    def startedConnecting(self, connector: IConnector) -> None:
+        """Called when a connection is being made: :meth:`stop` may have to break it off."""
+        self.connector = connector
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Called when a connection has failed to connect: tries again, or reports it when it is not to reconnect."""
@@ -68,6 +68,11 @@ class _Reconnecting(ReconnectingClientFactory):
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
         """Called when an established connection is lost: tries again, or reports it when it is not to reconnect."""
         self._again(connector, reason)
+
+    def stop(self) -> None:
+        """Do not come back."""
+        self.reconnect = False
+        self.stopTrying()  # type: ignore[no-untyped-call]
 
     def _again(self, connector: IConnector, reason: Failure) -> None:
         if self.reconnect:
@@ -170,12 +175,14 @@ class BaseSession(ApplicationSession):
     def stop(self) -> None:
         """Close the link, and do not come back."""
         if self.factory is not None:
-            self.factory.reconnect = False
-            self.factory.stopTrying()  # type: ignore[no-untyped-call]
+            self.factory.stop()
         if self.is_attached():
             self.leave()
         elif self.is_connected():
             self.disconnect()
+        elif self.factory is not None and self.factory.connector is not None:
+            # This session's own link is gone; the one that came after it is another session's.
+            self.factory.connector.disconnect()
 
     def publish(self, topic: str, *args: Any, **kwargs: Any) -> Any:
         """Implements :func:`autobahn.wamp.interfaces.IPublisher.publish`, below this device's address space."""
@@ -217,7 +224,8 @@ class BaseSession(ApplicationSession):
         deadline = self.deadline
         if options is not None and options.timeout:
             # Not sent: on the wire it would be milliseconds that no router honours.
-            deadline, options.timeout = options.timeout, None
+            deadline, options = options.timeout, copy(options)
+            options.timeout = None
 
         def expired(result: object, seconds: float) -> NoReturn:
             raise DeadlineExceeded(f"{procedure} gave no answer within {seconds:g} s")
@@ -264,26 +272,38 @@ def _global_reactor() -> Any:
 def _connect(reactor: Any, address: str, sessions: BaseSessionFactory, reconnect: bool) -> None:
     """Connect to *address*. Raises :class:`InvalidInput` when it is none."""
     scheme, _, rest = address.partition(":")
-    if scheme in ("unix", "rs"):
-        client: Any = BaseRawSocketFactory(sessions)
-    elif scheme in ("ws", "wss"):
-        client = BaseClientFactory(sessions, url=address, reactor=reactor)
-    else:
+    if scheme == "unix" and rest:
+        reactor.connectUNIX(rest, _client(BaseRawSocketFactory(sessions), reactor, sessions, reconnect))
+        return
+    if scheme not in ("rs", "ws", "wss"):
         raise InvalidInput(f"{address!r} is no address: unix:/path, rs://host:port, ws://… or wss://…")
+    host, port = _host_and_port(address, {"ws": 80, "wss": 443}.get(scheme))
+    raw = BaseRawSocketFactory(sessions) if scheme == "rs" else BaseClientFactory(sessions, url=address, reactor=reactor)
+    client = _client(raw, reactor, sessions, reconnect)
+    if scheme == "wss":
+        reactor.connectSSL(host, port, client, optionsForClientTLS(host))
+    else:
+        reactor.connectTCP(host, port, client)
+
+
+def _host_and_port(address: str, usual: int | None) -> tuple[str, int]:
+    """Raises :class:`InvalidInput` when *address* has no host, or a port that is none, or none at all and there is no *usual*."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or usual
+    except ValueError as problem:
+        raise InvalidInput(f"{address!r}: {problem}") from None
+    if not host or not port or parts.fragment:
+        raise InvalidInput(f"{address!r} names no host and port")
+    return host, port
+
+
+def _client(client: _Reconnecting, reactor: Any, sessions: BaseSessionFactory, reconnect: bool) -> _Reconnecting:
     client.clock = reactor
     client.reconnect = reconnect
     client.on_failure = sessions.failed
     sessions.client = client
-    if scheme == "unix":
-        reactor.connectUNIX(rest, client)
-        return
-    parts = urlsplit(address)
-    if not parts.hostname or not (parts.port or scheme != "rs"):
-        raise InvalidInput(f"{address!r} names no host and port")
-    if scheme == "wss":
-        reactor.connectSSL(parts.hostname, parts.port or 443, client, optionsForClientTLS(parts.hostname))
-    else:
-        reactor.connectTCP(parts.hostname, parts.port or 80, client)
+    return client
 
 
 def _or_error(function: Callable[..., Any], action: str, uri: str, *args: Any, **kwargs: Any) -> Any:
@@ -297,6 +317,10 @@ def _translated(failure: Failure, action: str, uri: str) -> NoReturn:
     problem = failure.value
     if isinstance(problem, TransportLost):
         raise Unreachable("the link to the fabric is down") from problem
+    if isinstance(problem, InvalidUriError):
+        raise InvalidInput(f"{uri!r} is no name on the fabric") from problem
+    if isinstance(problem, SerializationError):
+        raise InvalidInput(f"the arguments of {uri} cannot be sent: {problem}") from problem
     if isinstance(problem, PayloadExceededError):
         raise InvalidInput(f"the arguments of {uri} are larger than the fabric takes") from problem
     if isinstance(problem, ApplicationError):

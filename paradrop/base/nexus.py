@@ -41,8 +41,8 @@ INFO: Mapping[str, tuple[type, ...]] = MappingProxyType(
 class Session(Protocol):
     """A session that is connected."""
 
-    def leave(self) -> Awaitable[None] | None:
-        """Close it cleanly."""
+    def stop(self) -> Awaitable[None] | None:
+        """Close it cleanly, and do not reconnect."""
 
 
 class SessionClass(Protocol):
@@ -134,7 +134,7 @@ class NexusBase:
 
     async def onStop(self) -> None:
         """Close the session and end logging."""
-        await self._leave()
+        await self._end_session()
         self.out.info("stopped")
         self.out.endLogging()
 
@@ -145,20 +145,22 @@ class NexusBase:
         """
         if not self.provisioned():
             raise PdidError("this device has no pdid yet: provision it first")
-        await self._leave()
-        self.session = await sessionClass.start(self.info.wampRouter, self.info.pdid, debug=debug)
-        return self.session
+        await self._end_session()
+        session = await sessionClass.start(self.info.wampRouter, self.info.pdid, debug=debug)
+        await self._end_session()  # one that was started while we waited
+        self.session = session
+        return session
 
-    async def _leave(self) -> None:
+    async def _end_session(self) -> None:
         session, self.session = self.session, None
         if session is None:
             return
         try:
-            left = session.leave()
-            if inspect.isawaitable(left):
-                await left
+            ended = session.stop()
+            if inspect.isawaitable(ended):
+                await ended
         except (AutobahnError, OSError) as problem:  # it was lost already
-            self.out.verbose(f"leaving the old session: {problem}")
+            self.out.verbose(f"ending the old session: {problem}")
 
     def onInfoChange(self, key: str, value: Any) -> None:
         """Called when something in ``info`` was assigned: it is saved. Raises ``StorageFull``; the old value is then back."""
@@ -173,11 +175,13 @@ class NexusBase:
     def provision(self, pdid: str, pdserver: str = "", wampRouter: str = "wss://") -> None:
         """Become *pdid* on that server: the three are saved at once, or not at all.
 
-        Raises :class:`PdidError` when *pdid* is not one, ``StorageFull``.
+        Raises :class:`PdidError` when *pdid* is not one, :class:`InvalidInput` for a value that is not text, ``StorageFull``.
         """
         if not PDID.fullmatch(pdid) or len(pdid) > 255 or pdid.split(".")[0] in NOT_PDIDS:
             raise PdidError(f"{pdid!r} is not a device id: components of small letters and digits, with dots between them")
         contents = {**self.info.contents, "pdid": pdid, "pdserver": pdserver, "wampRouter": wampRouter}
+        if problems := info_problems(contents):
+            raise InvalidInput("; ".join(problems))
         writeYaml(contents, self.config.config_file)
         self.info.contents.update(contents)
         self.PDID = pdid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from twisted.web.client import Agent
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from paradrop.base.seams import inline
+from paradrop.base.seams import Threads, inline
 from paradropd.permissions import Permission, Person, Role
 from paradropd.web.accounts import Accounts
 from paradropd.web.limiter import Limit, Limiter
@@ -36,11 +37,11 @@ PASSWORD = "correct horse"
 class World:
     """A device's site, and what stands behind it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: Threads = inline) -> None:
         self.now = 1000.0
         self.clock = Clock()
         numbers = count()
-        self.accounts = Accounts(folder / "accounts.yaml", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), inline)
+        self.accounts = Accounts(folder / "accounts.yaml", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), threads)
         self.tokens = Tokens(lambda: self.now, lifetime=100.0, secret=lambda: f"secret-{next(numbers)}")
         self.site: DeviceSite = make_site(
             clock=self.clock,
@@ -241,21 +242,21 @@ def test_renewing_and_logging_out(world: World) -> None:
 
 
 def test_a_browser_that_leaves_during_its_login_harms_nothing(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.account()
     held: list[Deferred[Any]] = []
 
-    def threads(function: Any, /, *args: Any, **kwargs: Any) -> Deferred[Any]:
+    def threads(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Deferred[Any]:
         held.append(Deferred())
         return held[-1]
 
-    world.accounts._threads = threads  # type: ignore[assignment]
+    world = World(tmp_path, threads)
     body = json.dumps({"password": PASSWORD}).encode()
     exchange = world.browser.open("POST", "/api/v1/login", {"Content-Type": "application/json"}, body)
-    assert exchange.raw == b""
     exchange.leave()
     held[0].callback(True)
     assert exchange.raw == b""
+    again = world.browser.open("POST", "/api/v1/login", {"Content-Type": "application/json"}, body)
+    held[1].callback(False)
+    assert again.reply.status == 401
 
 
 # Bad requests.

@@ -131,7 +131,7 @@ def test_subscribe_prints_events_and_says_once_what_it_listens_to(bench: Bench) 
     result = bench.run("subscribe", "hello.ticks")
     assert result.code == 130
     assert [line.split("  ", 1)[1] for line in result.out.splitlines()] == ["hello.ticks  1", 'hello.ticks  {"a": "b"}']
-    assert result.err == "Listening to hello.ticks (Ctrl-C ends)\n"
+    assert result.err.rstrip() == "Listening to hello.ticks (Ctrl-C ends)"
 
 
 def test_subscribe_ends_after_so_many_events(bench: Bench) -> None:

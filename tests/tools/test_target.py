@@ -45,11 +45,7 @@ def test_a_project_socket_counts_only_when_it_is_roots_or_mine(owner: int, found
 
 def test_somebody_elses_socket_is_mentioned() -> None:
     with pytest.raises(Unreachable, match=r"work/shop/\.paradrop/run/control\.sock \(somebody else's\)"):
-        choose(
-            Where(),
-            Place(directory=Path("/shop"), home=Path("/h"), uid=ADA),
-            sockets("/shop/.paradrop/run/control.sock", owner=5),
-        )
+        choose(Where(), HERE, sockets(NEAR, owner=5))
 
 
 def test_a_socket_that_is_named_is_the_only_one_looked_at() -> None:

@@ -44,8 +44,7 @@ THEME = Theme(
         "state.waiting": "dim",
         "state.done": "green",
         "state.rolled-back": "yellow",
-    },
-    inherit=False,
+    }
 )
 NO_WRAP = 10_000
 """Columns of a "screen" that is a pipe: tables are never folded there."""

@@ -115,8 +115,11 @@ def choose(where: Where, place: Place, look: Callable[[Path], Seen]) -> Target:
 
 
 def _listed(looked: list[str]) -> str:
-    """The paths that say the most: the parents of the working directory only add noise."""
-    return ", ".join(looked if len(looked) <= 4 else [looked[0], "the same in the folders above", *looked[-2:]])
+    """The paths that say something: empty parents of the working directory would only add noise."""
+    if len(looked) <= 4:
+        return ", ".join(looked)
+    remarkable = [path for path in looked[1:-2] if path.endswith(")")]
+    return ", ".join([looked[0], *remarkable, "the same in the folders above", *looked[-2:]])
 
 
 def look(path: Path) -> Seen:

@@ -97,6 +97,8 @@ class Performer:
         self._states = states
         self._router_id = router_id
         self._times = times
+        self._marks: dict[InstanceKey, int] = {}
+        """How far the chute's log went when the instance was started."""
 
     async def perform(self, step: Step) -> None:
         """Do *step*. Raises what the engine, the disk or the database raises."""
@@ -117,6 +119,7 @@ class Performer:
             case RemoveInstance():
                 await self._engine.remove(step.key)
                 self._states.pop(step.key, None)
+                self._marks.pop(step.key, None)
             case CloseSocket():
                 await self._door.close(step.chute)
             case Forget():
@@ -170,6 +173,7 @@ class Performer:
             limits=service.limits,
             ports=service.ports,
         )
+        self._marks[spec.key] = self._logs.position(release.chute)
         await self._engine.start(spec)
 
     async def _await_healthy(self, release: Release) -> None:
@@ -195,7 +199,7 @@ class Performer:
     def _last_words(self, state: InstanceState) -> str:
         service = state.key.service
         reason = f"{service} ended with exit code {state.exit_code}" + (f" ({state.detail})" if state.detail else "")
-        lines = self._logs.tail(state.key.chute, service, LAST_WORDS)
+        lines = self._logs.tail(state.key.chute, service, LAST_WORDS, self._marks.get(state.key, 0))
         return "\n".join([f"{reason}; its last lines:", *lines]) if lines else reason
 
     async def _forget(self, step: Forget) -> None:

@@ -212,8 +212,10 @@ class Changes:
         progress.failed()
         touched = touches(progress.begun)
         try:
-            for step in job.back(await self._look(job.record.chute)):
-                await progress.do(step, self._perform, extra=True)
+            back = job.back(await self._look(job.record.chute))
+            progress.way_back(back)
+            for step in back:
+                await progress.do(step, self._perform)
         except Exception as worse:  # noqa: BLE001 - as above
             progress.failed()
             progress.end(ChangeState.FAILED, f"{reason}\nand going back failed: {_reason(worse)}", _may_retry(problem))
@@ -256,11 +258,13 @@ class _Progress:
         self._steps = [StepRecord(title=step.title) for step in steps]
         self._update(state=ChangeState.PLANNED)
 
-    async def do(self, step: Step, perform: Callable[[Step], Any], *, extra: bool = False) -> None:
-        """One step, written down before and after. *extra*: it was not planned, but belongs to the way back."""
-        if extra:
-            self._steps.append(StepRecord(title=f"go back: {step.title}"))
-            self._next = len(self._steps) - 1
+    def way_back(self, steps: Iterable[Step]) -> None:
+        """What was not planned, and is to be done now."""
+        self._next = len(self._steps)
+        self._steps += [StepRecord(title=f"go back: {step.title}") for step in steps]
+
+    async def do(self, step: Step, perform: Callable[[Step], Any]) -> None:
+        """The next step, written down before and after."""
         self.begun.append(step)
         self._mark(StepState.RUNNING, started=self._wall())
         await perform(step)

@@ -210,6 +210,8 @@ class Router:
                 "open_handshake_timeout": 5000,
                 "close_handshake_timeout": 1000,
                 "enable_webstatus": False,
+                # Chutes' pages have the origin "null", and no business here.
+                "allow_null_origin": False,
             },
         }
         return WampWebSocketServerFactory(_Sessions(self._routers, login=login, open=self.open), ".", config, None)

@@ -117,9 +117,9 @@ class ChutePages(Resource):
 class _Relay(Protocol):
     """Passes a response's body on. The request's transport pauses the chute's when the browser is slow."""
 
-    def __init__(self, request: Request, done: Deferred[Failure]) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._done = done
+        self.done: Deferred[None] = Deferred(self._stop)
 
     def connectionMade(self) -> None:
         self._request.registerProducer(self.transport, streaming=True)
@@ -128,24 +128,30 @@ class _Relay(Protocol):
         self._request.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not self._done.called:
-            self._request.unregisterProducer()
-            self._done.callback(reason)
+        if self.done.called:
+            return
+        self._request.unregisterProducer()
+        # PotentialDataLoss: the end of the connection is the end of the body (RFC 9112, 6.3, point 8).
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(None)
+        else:
+            self.done.errback(reason)
+
+    def _stop(self, _: object) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
 
 
 async def _relay(response: IResponse, request: Request) -> None:
-    def stop(_: object) -> None:
-        assert protocol.transport is not None
-        protocol.transport.loseConnection()
-
-    done: Deferred[Failure] = Deferred(stop)
-    protocol = _Relay(request, done)
-    response.deliverBody(protocol)
-    reason = await done
-    if reason.check(ResponseDone, PotentialDataLoss):
-        request.finish()
-    else:
+    request.write(b"")  # the head goes out at once: the body may be long in coming
+    relay = _Relay(request)
+    response.deliverBody(relay)
+    try:
+        await relay.done
+    except UPSTREAM_FAILURES:
         _abort(request)
+    else:
+        request.finish()
 
 
 def _abort(request: Request) -> None:

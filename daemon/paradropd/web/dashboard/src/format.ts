@@ -30,6 +30,11 @@ function pair(large: number, largeUnit: string, small: number, smallUnit: string
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }
 
+/** How long something took, in seconds. */
+export function took(seconds: number): string {
+  return seconds < 1 ? "under 1 s" : duration(seconds);
+}
+
 /** How long ago *time* was, at *now* (both in seconds since the epoch). */
 export function ago(time: number, now: number): string {
   const seconds = now - time;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { ago, bytes, clock, duration, used } from "../src/format";
+import { ago, bytes, clock, duration, took, used } from "../src/format";
 
 test.each([
   [0, "0 B"],
@@ -39,6 +39,10 @@ test.each([
   [100, 90, "just now"],
 ])("at %d, seen from %d, reads as %s", (time, now, text) => {
   expect(ago(time, now)).toBe(text);
+});
+
+test("what took less than a second is not shown as nothing", () => {
+  expect([took(0), took(0.99), took(1)]).toEqual(["under 1 s", "under 1 s", "1 s"]);
 });
 
 test("a share stays between nothing and everything", () => {

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 
 import type { Device } from "../device";
-import { ago, duration, moment } from "../format";
+import { ago, moment, took } from "../format";
 import { progress } from "../state/changes";
 import { isFinal } from "../state/chutes";
 import type { ChangeRecord, StepRecord } from "../values";
@@ -84,26 +84,25 @@ function Change({ device, change }: { readonly device: Device; readonly change: 
 
 /** When it was, who asked, and how long it took. */
 function Told({ device, change }: { readonly device: Device; readonly change: ChangeRecord }): JSX.Element {
-  const took = change.finished === null ? "" : `, took ${duration(change.finished - change.created)}`;
   return (
     <span title={moment(change.created)}>
       {ago(change.created, device.now.value)}
       {change.actor !== "" && ` by ${change.actor}`}
-      {took}
+      {change.finished !== null && `, took ${took(change.finished - change.created)}`}
     </span>
   );
 }
 
 function Step({ step }: { readonly step: StepRecord }): JSX.Element {
   const look = STEP_LOOKS[step.state];
-  const took = step.started !== null && step.finished !== null ? duration(step.finished - step.started) : "";
+  const time = step.started !== null && step.finished !== null ? took(step.finished - step.started) : "";
   return (
     <li class="step" data-state={step.state}>
       <span class={`text-${look.tone}`}>
         <Icon name={look.icon} />
       </span>
       <span class={step.state === "waiting" ? "muted" : ""}>{step.title}</span>
-      <span class="muted step-took">{step.state === "done" ? took : step.state}</span>
+      <span class="muted step-took">{step.state === "done" ? time : step.state}</span>
     </li>
   );
 }

@@ -8,6 +8,9 @@ import { AccountError, type Grant } from "../account";
 import type { Session } from "../session";
 import { Note, said } from "./LoginPage";
 
+/** The name of the first account, and most often of the only one. */
+const OWNER = "owner";
+
 /** What is common to both: one request at a time, its error, and the pause that the device may demand after it. */
 function useRequest(session: Session) {
   const busy = useSignal(false);
@@ -34,7 +37,7 @@ function useRequest(session: Session) {
 }
 
 export function LoginForm({ session }: { readonly session: Session }): JSX.Element {
-  const name = useSignal("");
+  const name = useSignal(OWNER);
   const password = useSignal("");
   const { busy, problem, pause, send } = useRequest(session);
   const submit = (event: Event): void => {
@@ -76,6 +79,8 @@ export function FirstForm({ session, code }: { readonly session: Session; readon
           </p>
         </>
       )}
+      {/* For password managers: the device gives the first account this name. */}
+      <input type="text" autocomplete="username" value={OWNER} hidden readOnly />
       <Field label="Password" type="password" autocomplete="new-password" value={password} testid="first-password" />
       <Field label="Password again" type="password" autocomplete="new-password" value={again} testid="first-again" />
       {differs && <p class="hint text-bad">The two passwords are not the same.</p>}

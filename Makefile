@@ -1,0 +1,58 @@
+# The same few commands for a person and for CI. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= .paradrop
+DASHBOARD := daemon/paradropd/web/dashboard
+STATIC := daemon/paradropd/web/static
+
+# Two of Crossbar's dependencies come as source only; their C parts are optional, and then no compiler is needed.
+export PYBJDATA_NO_EXTENSION := 1
+export PYUBJSON_NO_EXTENSION := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The checkout's folders must not be importable by accident.
+export PYTHONSAFEPATH := 1
+
+.PHONY: help run test check bench dashboard setup clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1  — /p' $(MAKEFILE_LIST)
+
+run: setup dashboard  ## set everything up and run a device in the foreground
+	@$(BIN)/python tools/run_device.py --home $(HOME_DIR)
+
+test: setup dashboard  ## set everything up and run every test this machine can run
+	@$(BIN)/python tools/run_tests.py $(TESTS)
+
+check: setup dashboard  ## lint, types, import rules, front-end
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd $(DASHBOARD) && PATH=$(CURDIR)/$(BIN):$$PATH npm run --silent lint && PATH=$(CURDIR)/$(BIN):$$PATH npm test --silent
+
+bench: setup dashboard  ## measure, against something else in the same run
+	$(BIN)/python tests/bench/run.py
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=…)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+dashboard: $(STATIC)/index.html
+
+$(STATIC)/index.html: $(VENV)/.installed $(DASHBOARD)/package-lock.json $(shell find $(DASHBOARD)/src $(DASHBOARD)/public $(DASHBOARD)/*.* -type f 2>/dev/null)
+	@echo "Building the dashboard …"
+	@cd $(DASHBOARD) && export PATH=$(CURDIR)/$(BIN):$$PATH && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
+
+clean:  ## remove everything that was made here, but a device's state
+	rm -rf $(VENV) $(STATIC) $(DASHBOARD)/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

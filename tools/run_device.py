@@ -1,0 +1,74 @@
+"""`make run`: a device in the foreground, with the hello chute deployed to it the way any chute is, by pdtools over WAMP."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+BASE_IMAGE = ROOT / "chutes" / "base" / "build_base.py"
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens on the unix socket *path*."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+
+
+def pdtools(home: Path, *command: str) -> int:
+    return subprocess.run([BIN / "pdtools", "--home", str(home), *command], check=False).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run a device from this checkout.")
+    parser.add_argument("--home", type=Path, default=ROOT / ".paradrop")
+    home = parser.parse_args().home.absolute()
+    control = home / "run" / "control.sock"
+
+    if docker_answers() and subprocess.run([sys.executable, str(BASE_IMAGE)], check=False).returncode != 0:
+        print("The base image for chutes could not be built; chutes of type light will not start.", file=sys.stderr)
+
+    device = subprocess.Popen([BIN / "paradropd", "--home", str(home), "--quiet"])
+    # Ctrl-C reaches the daemon too, which is in the same process group: it is the one to end, and this script waits for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: device.terminate())
+    while device.poll() is None and not answers(control):
+        time.sleep(0.05)
+    if device.poll() is None and pdtools(home, "deploy", str(ROOT / "chutes" / "hello")) == 0:
+        introduce(home)
+    return device.wait()
+
+
+def introduce(home: Path) -> None:
+    """Say what runs, where to look and what to try."""
+    print()
+    pdtools(home, "ps")
+    print()
+    pdtools(home, "dashboard", "--no-open")
+    print("\nTry, in a second terminal in this folder:")
+    shown = BIN.relative_to(Path.cwd()) if BIN.is_relative_to(Path.cwd()) else BIN
+    where = "" if home == Path.cwd() / ".paradrop" else f" --home {home}"
+    for command in ("call hello.greet World", "subscribe hello.ticks", "logs hello -f"):
+        print(f"  {shown}/pdtools{where} {command}")
+    print("\nCtrl-C stops the device.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
