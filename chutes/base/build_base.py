@@ -20,6 +20,7 @@ import tarfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -174,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--refresh", action="store_true", help="make everything anew, with today's packages")
     chosen = parser.parse_args(arguments)
     try:
-        build(Recipe(chosen.suite, chosen.root, chosen.tag), chosen.cache, refresh=chosen.refresh)
+        build(Recipe(chosen.suite, chosen.root, chosen.tag), chosen.cache, partial(print, flush=True), refresh=chosen.refresh)
     except BaseError as problem:
         sys.stderr.write(f"{problem}\n")
         return 1

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import sys
 
+import txaio
+
+txaio.use_twisted()  # the serializers bind txaio's functions when they are imported
 _hidden = "bjdata" not in sys.modules
 if _hidden:
     sys.modules["bjdata"] = None  # type: ignore[assignment]  # how the import system says "not there"

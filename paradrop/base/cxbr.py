@@ -20,7 +20,6 @@ from autobahn.wamp.types import CallOptions, CloseDetails, ComponentConfig, Sess
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IConnector, IReactorTime
 from twisted.internet.protocol import ReconnectingClientFactory
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 
 from paradrop.base._serializers import CBORSerializer
@@ -87,7 +86,7 @@ class BaseClientFactory(_Reconnecting, WampWebSocketClientFactory):
     def __init__(self, factory: Callable[[], ApplicationSession], *args: Any, **kwargs: Any) -> None:
         WampWebSocketClientFactory.__init__(self, factory, *args, **kwargs)
         self.setProtocolOptions(autoPingInterval=PING_INTERVAL, autoPingTimeout=PING_TIMEOUT, openHandshakeTimeout=PING_TIMEOUT)
-        self.resetDelay()
+        self.resetDelay()  # type: ignore[no-untyped-call]
 
 
 class BaseRawSocketFactory(_Reconnecting, WampRawSocketClientFactory):
@@ -95,7 +94,7 @@ class BaseRawSocketFactory(_Reconnecting, WampRawSocketClientFactory):
 
     def __init__(self, factory: Callable[[], ApplicationSession]) -> None:
         WampRawSocketClientFactory.__init__(self, factory, CBORSerializer())
-        self.resetDelay()
+        self.resetDelay()  # type: ignore[no-untyped-call]
 
 
 class BaseSession(ApplicationSession):
@@ -158,7 +157,7 @@ class BaseSession(ApplicationSession):
     def onJoin(self, details: SessionDetails) -> Any:
         """Implements :func:`autobahn.wamp.interfaces.ISession.onJoin`: this link works, so the next one may come quickly."""
         if self.factory is not None:
-            self.factory.resetDelay()
+            self.factory.resetDelay()  # type: ignore[no-untyped-call]
         self._settle(self)
 
     def onLeave(self, details: CloseDetails) -> Any:
@@ -202,15 +201,15 @@ class BaseSession(ApplicationSession):
 
     def stockPublish(self, topic: str, *args: Any, **kwargs: Any) -> Any:
         """Publish to a whole URI. With ``options=PublishOptions(acknowledge=True)`` it fails with :class:`NotPermitted`."""
-        return _or_error(super().publish, "publish", topic, topic, *args, **kwargs)
+        return _asked(super().publish, "publish", topic, topic, *args, **kwargs)
 
     def stockSubscribe(self, handler: Callable[..., Any], topic: str | None = None, options: Any = None) -> Any:
         """Subscribe to a whole URI. Fails with :class:`NotPermitted`, :class:`Unreachable`."""
-        return _or_error(super().subscribe, "subscribe to", topic or "", handler, topic, options)
+        return _asked(super().subscribe, "subscribe to", topic or "", handler, topic, options)
 
     def stockRegister(self, endpoint: Callable[..., Any], procedure: str | None = None, options: Any = None) -> Any:
         """Register a whole URI. Fails with :class:`NotPermitted`, :class:`Conflict`, :class:`Unreachable`."""
-        return _or_error(super().register, "register", procedure or "", endpoint, procedure, options)
+        return _asked(super().register, "register", procedure or "", endpoint, procedure, options)
 
     def stockCall(self, procedure: str, *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Call a whole URI.
@@ -230,10 +229,8 @@ class BaseSession(ApplicationSession):
         def expired(result: object, seconds: float) -> NoReturn:
             raise DeadlineExceeded(f"{procedure} gave no answer within {seconds:g} s")
 
-        answer: Deferred[Any] = maybeDeferred(super().call, procedure, *args, options=options, **kwargs)
-        answer.addTimeout(deadline, self._reactor or _global_reactor(), expired)
-        answer.addErrback(_translated, "call", procedure)
-        return answer
+        answer = _asked(super().call, "call", procedure, procedure, *args, options=options, **kwargs)
+        return answer.addTimeout(deadline, self._reactor or _global_reactor(), expired)
 
     def onUserError(self, fail: Failure, msg: str) -> None:
         """An error of our tree is an answer, not a defect; everything else is logged with its traceback."""
@@ -281,6 +278,8 @@ def _connect(reactor: Any, address: str, sessions: BaseSessionFactory, reconnect
     raw = BaseRawSocketFactory(sessions) if scheme == "rs" else BaseClientFactory(sessions, url=address, reactor=reactor)
     client = _client(raw, reactor, sessions, reconnect)
     if scheme == "wss":
+        from twisted.internet.ssl import optionsForClientTLS  # only now: a chute's image has no OpenSSL
+
         reactor.connectSSL(host, port, client, optionsForClientTLS(host))
     else:
         reactor.connectTCP(host, port, client)
@@ -306,34 +305,43 @@ def _client(client: _Reconnecting, reactor: Any, sessions: BaseSessionFactory, r
     return client
 
 
-def _or_error(function: Callable[..., Any], action: str, uri: str, *args: Any, **kwargs: Any) -> Any:
-    """*function*'s answer, later; or ``None`` at once, as an event without acknowledgement has it."""
-    answer = maybeDeferred(function, *args, **kwargs)
-    return answer.addErrback(_translated, action, uri)
+def _asked(function: Callable[..., Any], action: str, uri: str, *args: Any, **kwargs: Any) -> Deferred[Any]:
+    """*function*'s answer, with the fabric's own errors as errors of our tree and anything else as it is.
+
+    It is a Deferred of its own, and not the one that Autobahn (26.10) keeps: when the link is lost, that one is chained into
+    another, and whoever looks at it only afterwards would find it to have succeeded.
+    """
+
+    async def ask() -> Any:
+        try:
+            return await maybeDeferred(function, *args, **kwargs)
+        except TransportLost as problem:
+            raise Unreachable("the link to the fabric is down") from problem
+        except InvalidUriError as problem:
+            raise InvalidInput(f"{uri!r} is no name on the fabric") from problem
+        except SerializationError as problem:
+            raise InvalidInput(f"the arguments of {uri} cannot be sent: {problem}") from problem
+        except PayloadExceededError as problem:
+            raise InvalidInput(f"the arguments of {uri} are larger than the fabric takes") from problem
+        except ApplicationError as problem:
+            ours = _of_our_tree(problem.error, action, uri)
+            if ours is None:
+                raise
+            raise ours from problem
+
+    return Deferred.fromCoroutine(ask())
 
 
-def _translated(failure: Failure, action: str, uri: str) -> NoReturn:
-    """The fabric's own errors, as errors of our tree; anything else as it is."""
-    problem = failure.value
-    if isinstance(problem, TransportLost):
-        raise Unreachable("the link to the fabric is down") from problem
-    if isinstance(problem, InvalidUriError):
-        raise InvalidInput(f"{uri!r} is no name on the fabric") from problem
-    if isinstance(problem, SerializationError):
-        raise InvalidInput(f"the arguments of {uri} cannot be sent: {problem}") from problem
-    if isinstance(problem, PayloadExceededError):
-        raise InvalidInput(f"the arguments of {uri} are larger than the fabric takes") from problem
-    if isinstance(problem, ApplicationError):
-        match problem.error:
-            case ApplicationError.NO_SUCH_PROCEDURE:
-                raise NotFound(f"nobody has registered {uri}") from problem
-            case ApplicationError.NOT_AUTHORIZED:
-                raise NotPermitted(f"you may not {action} {uri}") from problem
-            case ApplicationError.PROCEDURE_ALREADY_EXISTS:
-                raise Conflict(f"{uri} is registered already") from problem
-            case ApplicationError.CANCELED:
-                raise Unreachable(f"whoever answers {uri} went away") from problem
-            case reason if reason.startswith("wamp.close."):
-                raise Unreachable("the link to the fabric went down") from problem
-    failure.raiseException()
-    raise AssertionError("unreachable")
+def _of_our_tree(error: str, action: str, uri: str) -> ParadropException | None:
+    match error:
+        case ApplicationError.NO_SUCH_PROCEDURE:
+            return NotFound(f"nobody has registered {uri}")
+        case ApplicationError.NOT_AUTHORIZED:
+            return NotPermitted(f"you may not {action} {uri}")
+        case ApplicationError.PROCEDURE_ALREADY_EXISTS:
+            return Conflict(f"{uri} is registered already")
+        case ApplicationError.CANCELED:
+            return Unreachable(f"whoever answers {uri} went away")
+        case reason if reason.startswith("wamp.close."):
+            return Unreachable("the link to the fabric went down")
+    return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,8 @@ from autobahn.wamp.exception import Error as AutobahnError
 from paradrop.base import output, settings
 from paradrop.base._files import write_atomically
 from paradrop.base.exceptions import InvalidInput, InvalidSettings, NotPermitted, PdidError
+from paradrop.base.seams import WallClock
+from paradrop.logstore import LogStore
 
 PDID = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*")
 """A device's id: components of a WAMP URI in small letters, such as ``pd.acme.r1``."""
@@ -101,7 +104,8 @@ class NexusBase:
 
     * *stealStdio*, *printToConsole*: passed on to :meth:`paradrop.base.output.Output.startLogging` by :meth:`onStart`.
     * *config*: the settings that say where the info file, the keys and the logs are; those in force unless given.
-    * *out*: where to log.
+    * *out*: where to log, and *logs* the store it writes to: one of its own in ``log_dir`` unless given.
+    * *wall*: the clock of that store.
 
     Raises :class:`InvalidSettings` when the info file is there and cannot be read; it is left as it is.
     """
@@ -116,9 +120,13 @@ class NexusBase:
         *,
         config: settings.Settings | None = None,
         out: output.Output = output.out,
+        logs: LogStore | None = None,
+        wall: WallClock = time.time,
     ) -> None:
         self.config = settings.current() if config is None else config
         self.out = out
+        self._own_logs = logs is None
+        self.logs = logs or LogStore(self.config.log_dir, wall, self.config.log_segment, self.config.log_cap)
         self.stealStdio = stealStdio
         self.printToConsole = printToConsole
         self.session: Session | None = None
@@ -129,7 +137,7 @@ class NexusBase:
     def onStart(self) -> None:
         """Begin logging."""
         level = output.Level[self.config.log_level.upper()]
-        self.out.startLogging(self.config.log_dir, self.stealStdio, self.printToConsole, level=level)
+        self.out.startLogging(None, self.stealStdio, self.printToConsole, level=level, store=self.logs)
         self.out.info(f"starting, {f'as {self.PDID}' if self.provisioned() else 'not provisioned'}")
 
     async def onStop(self) -> None:
@@ -137,6 +145,8 @@ class NexusBase:
         await self._end_session()
         self.out.info("stopped")
         self.out.endLogging()
+        if self._own_logs:
+            self.logs.close()
 
     async def connect(self, sessionClass: SessionClass, debug: bool = False) -> Session:
         """Close the session there is, and start one of *sessionClass* with the device's router.

@@ -51,6 +51,7 @@ __all__ = [
     "BaseOutput",
     "ExceptionOutput",
     "Level",
+    "LogDict",
     "Output",
     "OutputRedirect",
     "PrintLogThread",

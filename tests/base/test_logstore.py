@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -356,6 +357,36 @@ def test_the_observer_hears_of_each_record_that_was_written(tmp_path: Path, wall
         store.append("daemon", "lost")
     store.close()
     assert heard == [("daemon", 1)]
+
+
+def test_threads_may_share_a_store(make: Callable[..., LogStore]) -> None:
+    store = make(segment_bytes=10_000)
+
+    def write(thread: int) -> list[int]:
+        return [store.append("daemon", f"{thread}: {number}") for number in range(200)]
+
+    with ThreadPoolExecutor(4) as pool:
+        given = [seq for numbers in pool.map(write, range(4)) for seq in numbers]
+    assert sorted(given) == list(range(1, 801))
+    records = list(store.since("daemon", 0))
+    assert [record["seq"] for record in records] == list(range(1, 801))
+    for thread in range(4):
+        said = [record["text"] for record in records if record["text"].startswith(f"{thread}: ")]
+        assert said == [f"{thread}: {number}" for number in range(200)]
+
+
+def test_reading_while_writing_misses_nothing_and_repeats_nothing(make: Callable[..., LogStore]) -> None:
+    store = make(segment_bytes=2000)
+    seen: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        store.append("daemon", "0")
+        writing = pool.submit(lambda: [store.append("daemon", str(number)) for number in range(1, 1000)])
+        cursor = 0
+        while not writing.done() or cursor < 1000:
+            page = store.read("daemon", after=cursor, limit=50)
+            seen += [line.seq for line in page.lines]
+            cursor = page.cursor
+    assert seen == list(range(1, 1001))
 
 
 def test_records_are_plain_json_lines(make: Callable[..., LogStore]) -> None:

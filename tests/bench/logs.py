@@ -1,7 +1,7 @@
 """``getLogsSince`` of the last minute over a large log, against reading all of it, in the same run.
 
-``python tests/bench/logs.py [--megabytes 1024]`` prints both times, their ratio and the peak of the process's memory. The log is made
-in a temporary folder, as the log store itself would have written it (segments of 8 MiB, several days), and removed at the end.
+``python tests/bench/logs.py [--megabytes 1024]`` prints both times, their ratio and the peak of the process's memory. The log is
+made in a temporary folder, as the log store itself would have written it (segments of 8 MiB, several days), and removed again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import count, islice
+from contextlib import ExitStack
+from datetime import date
+from functools import partial
 from pathlib import Path
 
-from paradrop.base._printing import SOURCE
-from paradrop.base.output import BaseOutput, Level, LogDict, Output
+from paradrop.base.output import SOURCE, BaseOutput, Level, LogDict, Output
 from paradrop.logstore import SEGMENT_BYTES, LogStore
 from paradrop.logstore.record import encode
 from paradrop.logstore.segment import SegmentName, day_of
@@ -31,30 +32,23 @@ TEXT = "GET /api/v1/chutes/hello/state 200 from 192.0.2.17 in 3.4 ms, 1187 bytes
 EXTRA = {"type": "INFO", "package": "paradropd.web", "module": "site", "line": 118, "extra": {}}
 
 
-def lines(seq: Iterator[int], start: float) -> Iterator[tuple[float, bytes]]:
-    """Records as the daemon's own log has them, with their times."""
-    for number in seq:
-        moment = start + number / LINES_PER_SECOND
-        yield moment, encode(number, moment, TEXT, "info", "", EXTRA)
-
-
 def fill(folder: Path, size: int, end: float) -> int:
     """Write *size* bytes of log that ends at about the time *end*; returns the number of records."""
-    line = len(encode(10**6, end, TEXT, "info", "", EXTRA))
-    total = size // line
-    records = lines(iter(range(1, total + 1)), end - total / LINES_PER_SECOND)
+    total = size // len(encode(10**6, end, TEXT, "info", "", EXTRA))
     folder.mkdir(parents=True)
-    per_segment = SEGMENT_BYTES // (line + 2)
-    counters: dict[object, Iterator[int]] = {}
-    while chunk := list(islice(records, per_segment)):
-        day = day_of(chunk[0][0])
-        same = [data for moment, data in chunk if day_of(moment) == day]
-        name = SegmentName(day, next(counters.setdefault(day, count())))
-        (folder / str(name)).write_bytes(b"".join(same))
-        rest = chunk[len(same) :]
-        if rest:
-            name = SegmentName(day_of(rest[0][0]), next(counters.setdefault(day_of(rest[0][0]), count())))
-            (folder / str(name)).write_bytes(b"".join(data for _, data in rest))
+    name, room = SegmentName(date.min, 0), 0
+    with ExitStack() as files:
+        for seq in range(1, total + 1):
+            moment = end - (total - seq) / LINES_PER_SECOND
+            line = encode(seq, moment, TEXT, "info", "", EXTRA)
+            room -= len(line)
+            if room < 0 or day_of(moment) != name.day:
+                files.close()
+                day = day_of(moment)
+                name = SegmentName(day, name.counter + 1 if day == name.day else 0)
+                file = files.enter_context((folder / str(name)).open("wb"))
+                room = SEGMENT_BYTES - len(line)
+            file.write(line)
     return total
 
 
@@ -76,25 +70,23 @@ def main() -> int:
     megabytes = parser.parse_args().megabytes
     home = Path(tempfile.gettempdir()) / "paradrop-bench-logs"
     shutil.rmtree(home, ignore_errors=True)
+    results: list[tuple[float, int]] = []
     try:
         now = time.time()
         total = fill(home / SOURCE, megabytes * MIB, now)
         out = Output(info=BaseOutput(Level.INFO))
         out.startLogging(store=LogStore(home, time.time, cap_bytes=ENOUGH), printToConsole=False)
         print(f"log: {megabytes} MiB, {total} records, {len(list((home / SOURCE).iterdir()))} segments")
-        before = peak()
-        minute, found = timed(lambda: out.getLogsSince(now - MINUTE))
-        print(
-            f"getLogsSince of the last minute: {minute * 1000:.2f} ms for {found} records, peak memory +{peak() - before:.1f} MiB"
-        )
-        before = peak()
-        everything, read = timed(lambda: out.getLogsSince(0))
-        print(
-            f"getLogsSince of everything:      {everything * 1000:.0f} ms for {read} records, peak memory +{peak() - before:.1f} MiB"
-        )
+        for title, since in (("the last minute", now - MINUTE), ("everything", 0.0)):
+            before = peak()
+            seconds, found = timed(partial(out.getLogsSince, since))
+            results.append((seconds, found))
+            grown = peak() - before
+            print(f"getLogsSince of {title}: {seconds * 1000:.2f} ms for {found} records, peak memory +{grown:.1f} MiB")
         out.endLogging()
-        print(f"ratio: {everything / minute:.0f} to 1; peak memory {peak():.0f} MiB")
-        if read != total or abs(found - MINUTE * LINES_PER_SECOND) > 1:
+        (minute, recent), (everything, read) = results
+        print(f"ratio: 1 to {everything / minute:.0f}; peak memory of the process: {peak():.0f} MiB")
+        if read != total or abs(recent - MINUTE * LINES_PER_SECOND) > 1:
             print("wrong: not the records that were written")
             return 1
     finally:

@@ -62,7 +62,7 @@ class ReactorThread:
         if not wait([outcome], timeout).done:
             self.reactor.callFromThread(lambda: running[0].cancel())
             wait([outcome], 30.0)
-            pytest.fail(f"no end after {timeout} seconds")
+            outcome.result(); pytest.fail(f"no end after {timeout} seconds")
         return outcome.result()
 
     def call(self, function: Callable[[], T]) -> T:

@@ -8,11 +8,11 @@ from typing import Any
 
 import docker
 import pytest
-from paradropd.engine.contract import SandboxContract
-from paradropd.engine.docker import DockerEngine
 from twisted.internet.threads import deferToThreadPool
 
 from paradrop.manifest.model import ServiceKind
+from paradropd.engine.contract import SandboxContract
+from paradropd.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.needs("docker")
 

@@ -62,6 +62,14 @@ def test_negative_numbers_are_arguments_and_no_options(bench: Bench) -> None:
     assert json.loads(bench.run("call", "x.echo", "-5", "--string").out) == ["-5"]
 
 
+def test_a_mistyped_option_is_no_argument(bench: Bench) -> None:
+    bench.realm.offer("x.echo", lambda *args: list(args))
+    result = bench.run("call", "x.echo", "--jsn")
+    assert (result.code, result.out) == (2, "")
+    assert "No such option: --jsn" in result.err
+    assert json.loads(bench.run("call", "x.echo", '"--jsn"').out) == ["--jsn"]
+
+
 @pytest.mark.parametrize("pair", ["a", "=b", ""])
 def test_a_keyword_is_key_and_value(bench: Bench, pair: str) -> None:
     result = bench.run("call", "x.y", "--kw", pair)

@@ -23,11 +23,13 @@ class Device:
     def __init__(self, bench: Bench, folder: Path) -> None:
         self.bench = bench
         self.store = LogStore(folder, bench.wall, segment_bytes=2048, cap_bytes=32768)
-        self.services = ("main",)
+        self.services: tuple[str, ...] = ("main",)
         bench.realm.offer("logs.read", self.read)
         bench.realm.offer("chutes.get", self._chute)
 
     def read(self, source: str, since: float | None, after: int | None, limit: int) -> Any:
+        if after is not None and after < 0:
+            after = max(0, self.store.last(source) + after)
         return plain(self.store.read(source, after=after, since=since, limit=limit))
 
     def _chute(self, name: str) -> Any:
@@ -96,9 +98,10 @@ def test_a_long_log_is_read_page_by_page(bench: Bench, device: Device, monkeypat
 
 def test_one_service_of_several(bench: Bench, device: Device) -> None:
     device.services = ("main", "db")
-    device.say("ready", service="db")
+    device.say("starting", "ready", service="db")
     device.say(*numbers(1, 30))
     assert texts(bench.run("logs", "hello", "--service", "db", "-n", "1").out) == ["ready"]
+    assert texts(bench.run("logs", "hello", "--service", "db").out) == ["starting", "ready"]
     assert texts(bench.run("logs", "hello", "-n", "1").out) == ["main  line 30"]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from paradrop.base.cxbr import DEADLINE
 from pdtools import tables, words
 from pdtools.app import App, command, device_command, json_option
 from pdtools.device import Device
-from pdtools.fabric import DEADLINE
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, epilog="Example: pdtools call hello.greet World")

@@ -39,11 +39,11 @@ async def logs(
 
     async def go_on(fabric: Fabric) -> None:
         await printer.learn(Device(fabric), chute, service)
-        await follow(fabric, Inbox(fabric, app.clock), tail, app.wall)
+        await follow(fabric, Inbox(fabric, app.clock), tail)
 
     async def once(device: Device) -> None:
         await printer.learn(device, chute, service)
-        await tail.begin(device, app.wall)
+        await tail.begin(device)
 
     try:
         await (app.staying(go_on) if follows else app.with_device(once))

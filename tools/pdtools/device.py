@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from paradrop import uris
+from paradrop.base.cxbr import DEADLINE
 from paradrop.values import (
     ChangeRecord,
     ChuteStatus,
@@ -17,7 +18,7 @@ from paradrop.values import (
     plain,
     read,
 )
-from pdtools.fabric import DEADLINE, Fabric
+from pdtools.fabric import Fabric
 
 T = TypeVar("T")
 SLOW = 120.0
@@ -56,6 +57,7 @@ class Device:
         return await self._ask(ChangeRecord, uris.CHANGES_GET, identity)
 
     async def logs(self, source: str, since: float | None, after: int | None, limit: int) -> LogPage:
+        """Lines later than *since* (seconds since the epoch) or numbered above *after*; negative, it counts from the end."""
         return await self._ask(LogPage, uris.LOGS_READ, source, since=since, after=after, limit=limit)
 
     async def settings(self) -> list[Setting]:

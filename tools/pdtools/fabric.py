@@ -13,11 +13,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from paradrop.base.cxbr import DEADLINE
 from paradrop.base.exceptions import Unreachable
 
 T = TypeVar("T")
-DEADLINE = 30.0
-"""Seconds a call may take when nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)

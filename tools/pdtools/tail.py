@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from paradrop import uris
-from paradrop.base.seams import WallClock
 from paradrop.values import LogLine, LogPage
 from pdtools.device import Device
 from pdtools.fabric import Event, Fabric, Inbox
@@ -19,8 +18,6 @@ PAGE = 500
 """Lines in one question."""
 SAFETY = 5.0
 """Seconds without an event after which the log is read anyway: an event can be lost, a line cannot."""
-FUTURE = 86400.0
-"""Nothing in a log is later than now by that many seconds."""
 
 Emit = Callable[[list[LogLine]], None]
 
@@ -50,13 +47,13 @@ class Tail:
         self._emit = emit
         self._missed = missed
 
-    async def begin(self, device: Device, now: WallClock) -> None:
+    async def begin(self, device: Device) -> None:
         """Emit what is there, and set the cursor behind it."""
         if self.wanted.last is None:
             await self._read(device, self.wanted.since, None, self._emit, self._advance)
             return
         if self.wanted.since is None:
-            lines, self.cursor = await self._end(device, now, self.wanted.last)
+            lines, self.cursor = await self._end(device, self.wanted.last)
         else:
             kept: deque[LogLine] = deque(maxlen=self.wanted.last)
             self.cursor = await self._read(device, self.wanted.since, None, kept.extend)
@@ -89,20 +86,24 @@ class Tail:
             if not page.more:
                 return page.cursor
 
-    async def _end(self, device: Device, now: WallClock, count: int) -> tuple[list[LogLine], int]:
+    async def _end(self, device: Device, count: int) -> tuple[list[LogLine], int]:
         """The last *count* lines that are wanted. Asked from ever further back: a log can only be read onwards."""
-        newest = (await device.logs(self.wanted.source, now() + FUTURE, None, 1)).cursor
-        back = count
+        back = max(1, count)
         while True:
             kept: deque[LogLine] = deque(maxlen=count)
-            begin = max(0, newest - back)
-            cursor = await self._read(device, None, begin, kept.extend)
-            if len(kept) == count or begin == 0 or self.wanted.service is None:
+            there = 0
+
+            def counted(page: LogPage) -> None:
+                nonlocal there
+                there += len(page.lines)
+
+            cursor = await self._read(device, None, -back, kept.extend, counted)
+            if len(kept) == count or there < back:
                 return list(kept), cursor
             back *= 4
 
 
-async def follow(fabric: Fabric, inbox: Inbox[int], tail: Tail, now: WallClock) -> None:
+async def follow(fabric: Fabric, inbox: Inbox[int], tail: Tail) -> None:
     """Emit lines as they come, until the link is lost; call again on the next."""
 
     def appended(event: Event) -> None:
@@ -111,7 +112,7 @@ async def follow(fabric: Fabric, inbox: Inbox[int], tail: Tail, now: WallClock) 
 
     await fabric.subscribe(appended, uris.local(uris.ON_LOG))
     if tail.cursor is None:
-        await tail.begin(Device(fabric), now)
+        await tail.begin(Device(fabric))
     while True:
         # Forgotten before reading: whatever comes while we read makes the next round.
         inbox.clear()

@@ -23,9 +23,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from paradrop import uris
+from paradrop.base.cxbr import DEADLINE
 from paradrop.base.exceptions import DeadlineExceeded, NotFound, Unreachable
 from pdtools.app import App
-from pdtools.fabric import DEADLINE, Event, Fabric
+from pdtools.fabric import Event, Fabric
 from pdtools.run import execute
 from pdtools.show import Show
 from pdtools.target import Kind, Place, Seen, Target

@@ -13,10 +13,10 @@ from autobahn.wamp.types import CallOptions, CloseDetails, EventDetails, Publish
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
-from paradrop.base.cxbr import BaseSession
+from paradrop.base.cxbr import DEADLINE, BaseSession
 from paradrop.base.exceptions import DeadlineExceeded, InvalidInput, NotPermitted, ParadropException, Unreachable
 from paradrop.uris import LOCAL_PDID
-from pdtools.fabric import DEADLINE, Event, Fabric
+from pdtools.fabric import Event, Fabric
 from pdtools.target import REMEDY, Target
 
 CONNECT = 10.0

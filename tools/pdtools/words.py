@@ -13,7 +13,20 @@ from paradrop.base.exceptions import InvalidInput
 from pdtools.fabric import Event
 from pdtools.show import to_json
 
-arguments = click.argument("arguments", metavar="[ARG]...", nargs=-1)
+
+class Word(click.ParamType):
+    """An argument that may be a negative number, and may not be a mistyped option."""
+
+    name = "word"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Fails for what begins with two dashes; as JSON it can still be said."""
+        if value.startswith("--"):
+            self.fail(f"No such option: {value}. For a text that begins with dashes: '\"{value}\"'", param, ctx)
+        return value
+
+
+arguments = click.argument("arguments", metavar="[ARG]...", nargs=-1, type=Word())
 keywords_option = click.option(
     "--kw", "keywords", multiple=True, metavar="KEY=VALUE", help="A keyword argument; may be repeated."
 )

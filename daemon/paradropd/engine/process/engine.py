@@ -44,7 +44,8 @@ class ProcessEngine:
     """An :class:`~paradropd.engine.port.Engine` that needs nothing but Linux.
 
     It has one kind of image, ``light``. A service's ports are the device's own, on :data:`ADDRESS`. Instances end with the
-    daemon, whatever ends it. The observer is called as output is read, so it must be quick: while it works, chutes that print wait.
+    daemon, whatever ends it. The observer is called as output is read, so it must be quick: while it
+    works, chutes that print wait.
     """
 
     name = "process"

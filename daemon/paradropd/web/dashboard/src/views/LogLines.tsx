@@ -1,6 +1,6 @@
 /** The lines of a log in a box that stays at its end for as long as nobody scrolls up. */
 
-import { useSignal, type Signal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
 import type { JSX, TargetedEvent } from "preact";
 import { memo } from "preact/compat";
 import { useLayoutEffect, useRef } from "preact/hooks";
@@ -38,19 +38,32 @@ interface Props {
 export function LogLines({ device, service, named, following }: Props): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   /** The last line there was when following stopped. */
-  const left = useSignal(0);
+  const left = useRef(0);
   const log = device.tail.log.value;
   const lines = service === "" ? log.lines : log.lines.filter((line) => line.service === service);
   const widest = named ? Math.max(0, ...services(log).map((name) => name.length)) : 0;
-  const fresh = following.value ? 0 : lines.filter((line) => line.seq > left.value).length;
+  const fresh = following.value ? 0 : lines.filter((line) => line.seq > left.current).length;
 
   useLayoutEffect(() => {
-    if (following.value && box.current !== null) box.current.scrollTop = box.current.scrollHeight;
+    if (!following.value) return;
+    left.current = log.lines.at(-1)?.seq ?? 0;
+    toEnd(box.current);
   });
-  const scrolled = ({ currentTarget: { scrollTop, scrollHeight, clientHeight } }: TargetedEvent<HTMLDivElement>): void => {
+  useLayoutEffect(() => {
+    const resized = new ResizeObserver(() => {
+      if (following.value) toEnd(box.current);
+    });
+    if (box.current !== null) resized.observe(box.current);
+    return () => resized.disconnect();
+  }, [following]);
+  const size = useRef("");
+  const scrolled = ({ currentTarget }: TargetedEvent<HTMLDivElement>): void => {
+    const { scrollTop, scrollHeight, clientHeight, clientWidth } = currentTarget;
     const atEnd = scrollHeight - scrollTop - clientHeight < SLACK;
-    if (following.value && !atEnd) left.value = lines.at(-1)?.seq ?? 0;
-    following.value = atEnd;
+    // A box of another size scrolls by itself: that is nobody who wants to read further up.
+    const same = size.current === `${clientWidth} ${clientHeight}`;
+    size.current = `${clientWidth} ${clientHeight}`;
+    if (same || atEnd) following.value = atEnd;
   };
   return (
     <div class="lines-frame" style={{ "--service": `${widest}ch` }}>
@@ -73,6 +86,10 @@ export function LogLines({ device, service, named, following }: Props): JSX.Elem
       )}
     </div>
   );
+}
+
+function toEnd(box: HTMLDivElement | null): void {
+  if (box !== null) box.scrollTop = box.scrollHeight;
 }
 
 const Line = memo(function Line({ line, named }: { readonly line: LogLine; readonly named: boolean }): JSX.Element {
