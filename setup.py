@@ -13,12 +13,12 @@ VERSION = "1.0.0.dev0"
 
 SDK = [
     "autobahn>=26.10",  # WAMP sessions
+    "cattrs>=25",  # values to and from plain data
     "cbor2>=6",  # the serializer of every unix socket
     "pyyaml>=6",
     "twisted>=26.10",
 ]
 MANIFEST = [
-    "cattrs>=25",  # values to and from plain data
     "jsonschema>=4.26",  # the manifest's schema
 ]
 TOOLS = [

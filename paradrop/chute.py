@@ -247,7 +247,8 @@ def _blocking(function: Callable[[], Any]) -> Any:
         raise RuntimeError("call_and_wait blocks: on the reactor's thread use `await chute.call(…)`")
     from twisted.internet import reactor  # noqa: TID251 - a chute's main module is an entry point
 
-    return blockingCallFromThread(reactor, function)
+    running: Any = reactor
+    return blockingCallFromThread(running, function)
 
 
 class _ChuteSession(BaseSession):

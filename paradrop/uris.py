@@ -107,8 +107,8 @@ def chute_may(chute: str, uses: Sequence[str], action: str, uri: str, match: str
     """
     if uri.startswith(chute_space(chute)):
         return True
-    if action not in ("call", "subscribe"):
-        return False
+    if action not in ("call", "subscribe") or not uri.startswith(ROOT):
+        return False  # outside it is the router's own space, whatever a manifest says
     for use in uses:
         if use.endswith(".*"):
             if uri.startswith(resolve(use[:-1])):

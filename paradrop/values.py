@@ -224,7 +224,7 @@ class SourceTree:
     entries: tuple[TreeEntry, ...] = field(default=())
 
 
-_converter = make_converter(forbid_extra_keys=True, detailed_validation=True)
+_converter = make_converter(detailed_validation=True)
 _converter.register_unstructure_hook(StrEnum, lambda member: member.value)
 
 
@@ -234,7 +234,10 @@ def plain(value: Any) -> Any:
 
 
 def read(kind: type[T], data: Any) -> T:
-    """The inverse of :func:`plain`. Raises :class:`InvalidInput` when *data* is not a *kind*."""
+    """The inverse of :func:`plain`. Raises :class:`InvalidInput` when *data* is not a *kind*.
+
+    Keys it does not know are left out: they come from a newer Paradrop.
+    """
     try:
         return _converter.structure(data, kind)
     except (BaseValidationError, TypeError, ValueError, KeyError, AttributeError) as problem:

@@ -45,14 +45,19 @@ def main() -> int:
     if docker_answers() and subprocess.run([sys.executable, str(BASE_IMAGE)], check=False).returncode != 0:
         print("The base image for chutes could not be built; chutes of type light will not start.", file=sys.stderr)
 
-    device = subprocess.Popen([BIN / "paradropd", "--home", str(home), "--quiet"])
-    # Ctrl-C reaches the daemon too, which is in the same process group: it is the one to end, and this script waits for it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: device.terminate())
+    # In a process group of its own, so that a Ctrl-C reaches the daemon once, through this script.
+    device = subprocess.Popen([BIN / "paradropd", "--home", str(home), "--quiet"], process_group=0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: device.terminate())
     while device.poll() is None and not answers(control):
         time.sleep(0.05)
-    if device.poll() is None and pdtools(home, "deploy", str(ROOT / "chutes" / "hello")) == 0:
-        introduce(home)
+    if device.poll() is None:
+        if pdtools(home, "deploy", str(ROOT / "chutes" / "hello")) == 0:
+            introduce(home)
+        else:
+            device.terminate()
+            device.wait()
+            return 1
     return device.wait()
 
 

@@ -27,13 +27,17 @@ class Configuration:
 
     def get(self, key: str) -> Setting:
         """Raises :class:`NotFound`."""
-        for setting in self.all():
-            if setting.key == key.lower():
-                return setting
-        raise NotFound(f"there is no setting {key!r}")
+        name = self._known(key)
+        return next(setting for setting in self.all() if setting.key == name)
 
     def set(self, key: str, value: str) -> Setting:
         """Write *key* to ``settings.ini``. Raises ``InvalidSettings``, and then nothing has changed; ``StorageFull``."""
-        self.get(key)
-        store_setting(self._file, key, value)
+        # Not looked up in the file: what is wrong with it may be the value that is to be replaced.
+        store_setting(self._file, self._known(key), value)
         return self.get(key)
+
+    def _known(self, key: str) -> str:
+        name = key.strip().lower()
+        if name not in self._in_force:
+            raise NotFound(f"there is no setting {key!r}")
+        return name

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from twisted.application.internet import backoffPolicy
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
@@ -19,7 +20,7 @@ from twisted.web.client import Agent
 
 from paradrop import uris
 from paradrop.base.cxbr import BaseSession
-from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineUnavailable, InvalidInput
+from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineError, InvalidInput
 from paradrop.base.seams import Threads, WallClock
 from paradrop.base.settings import Settings
 from paradrop.logstore import LogStore
@@ -57,6 +58,9 @@ log = Logger(namespace="paradropd")
 LOCAL_PERSON = Person("local", Role.OWNER)
 """Whoever may open the control socket."""
 
+delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
+"""Seconds until the engine is looked for again: 1, doubling to 30, each with up to a second of jitter."""
+
 STATIC = Path(__file__).parent / "web" / "static"
 
 
@@ -81,6 +85,7 @@ class Device:
         self._reactor = reactor
         self._closing = ExitStack()
         self._port: IListeningPort | None = None
+        self._bringing_up: Deferred[None] | None = None
         self._stopped = False
 
         database = Database(settings.database)
@@ -129,6 +134,7 @@ class Device:
             blobs=blobs,
             keeper=self.keeper,
             perform=self._performer.perform,
+            has_data=lambda name: self.home.data_dir(name).exists(),
             announce=self._say_change,
             gone=self._chute_gone,
             limits=SourceLimits(files=settings.max_source_files, bytes=settings.max_source_bytes),
@@ -200,29 +206,40 @@ class Device:
             raise InvalidInput(f"the web site cannot listen on {address}:{port}: {problem}; see portal_server_port") from problem
 
     async def run_chutes(self) -> None:
-        """Open the engine and bring every chute to what is wanted of it; tries again for as long as the engine is away."""
-        delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
-        attempt = 0
-        while not self._stopped:
+        """Open the engine and bring every chute to what is wanted of it; tries again for as long as the engine is away.
+
+        Ends early, and quietly, when the device is stopped.
+        """
+        self._bringing_up = Deferred.fromCoroutine(self._run_chutes())
+        with suppress(CancelledError):
+            await self._bringing_up
+
+    async def _run_chutes(self) -> None:
+        await self._until_there(lambda: self.engine.open(self.keeper))
+        await self._until_there(lambda: self.keeper.begin(self.engine, self._performer.perform, self._health))
+        await self._changes.tidy()
+
+    async def _until_there(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """*ask*, again and again while the engine is away."""
+        for attempt in count():
             try:
-                await self.engine.open(self.keeper)
-                await self.keeper.begin(self.engine, self._performer.perform, self._health)
-            except EngineUnavailable as problem:
-                log.warn("the engine is away: {problem}", problem=problem)
-                await deferLater(self._reactor, delay_after(attempt))
-                attempt += 1
-            else:
+                await ask()
                 return
+            except EngineError as problem:  # whatever it is, the realm and the site must stay up
+                log.warn("the engine is not there yet: {problem}", problem=problem)
+                await deferLater(self._reactor, delay_after(attempt))
 
     async def stop(self) -> None:
-        """Take no more, let what is under way end, and leave nothing behind."""
+        """Take no more, cut short what is under way, and leave nothing behind."""
         self._stopped = True
+        if self._bringing_up is not None:
+            self._bringing_up.cancel()
         self.keeper.stop()
         if self._port is not None:
             stopped = self._port.stopListening()
             if isinstance(stopped, Deferred):
                 await stopped
-        await self._changes.stopped()
+        await self._changes.end()
         await self.engine.close()
         self.collector.stop()
         await self.realm.stop()
@@ -259,7 +276,6 @@ class Device:
             self._reactor.callFromThread(self.collector.appended, source, seq)
 
     def _chute_gone(self, name: str) -> None:
-        self._door.forget(name)
         self._publish(uris.ON_CHUTE_REMOVED, name)
 
     def _say_chute(self, status: ChuteStatus) -> None:

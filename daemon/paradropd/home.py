@@ -6,10 +6,12 @@ import errno
 import fcntl
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from paradrop.base._files import write_atomically
 from paradrop.base.exceptions import HomeInUse, StorageFull
 from paradrop.base.settings import Settings
 
@@ -99,8 +101,10 @@ class Home:
     def device_id(self) -> str:
         """Eight random hexadecimal digits, made at first use: tells this home's containers from another's."""
         path = self.root / "device-id"
-        try:
-            return path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            path.write_text(secrets.token_hex(4) + "\n", encoding="ascii")
-            return self.device_id()
+        with suppress(FileNotFoundError):
+            known = path.read_text(encoding="ascii").strip()
+            if known:
+                return known
+        made = secrets.token_hex(4)
+        write_atomically(path, f"{made}\n".encode())
+        return made

@@ -41,6 +41,7 @@ class Collector:
         self._rest: dict[tuple[InstanceKey, str], bytes] = {}
         self._due: dict[str, int] = {}
         self._pauses: dict[str, IDelayedCall] = {}
+        self._stopped = False
         self.seen: dict[InstanceKey, float] = {}
         """The engine's time of the last output of each instance: where to go on after the daemon was away."""
 
@@ -49,10 +50,11 @@ class Collector:
         lines = (self._rest.pop((key, stream), b"") + data).split(b"\n")
         rest = lines.pop()
         for line in lines:
+            while len(line) > LONGEST:
+                line = self._cut(key, stream, line, time)
             self._write(key, stream, line, time)
         while len(rest) > LONGEST:
-            self._write(key, stream, rest[:LONGEST], time)
-            rest = rest[LONGEST:]
+            rest = self._cut(key, stream, rest, time)
         if rest:
             self._rest[key, stream] = rest
         self.seen[key] = time
@@ -83,6 +85,8 @@ class Collector:
 
     def appended(self, source: str, seq: int) -> None:
         """Announce that *source* goes up to *seq*: at once, or after the pause when that was done just now."""
+        if self._stopped:
+            return
         if source in self._pauses:
             self._due[source] = seq
             return
@@ -90,7 +94,8 @@ class Collector:
         self._pauses[source] = self._clock.callLater(PAUSE, self._resume, source)
 
     def stop(self) -> None:
-        """Leave nothing pending."""
+        """Leave nothing pending, and announce nothing more."""
+        self._stopped = True
         for call in self._pauses.values():
             call.cancel()
         self._pauses.clear()
@@ -99,6 +104,14 @@ class Collector:
         del self._pauses[source]
         if source in self._due:
             self.appended(source, self._due.pop(source))
+
+    def _cut(self, key: InstanceKey, stream: str, line: bytes, time: float) -> bytes:
+        """Write the first part of *line*, in whole characters. Returns the rest."""
+        end = LONGEST
+        while end > LONGEST - 4 and line[end] & 0xC0 == 0x80:  # inside a character of UTF-8 (RFC 3629, section 3)
+            end -= 1
+        self._write(key, stream, line[:end], time)
+        return line[end:]
 
     def _write(self, key: InstanceKey, stream: str, line: bytes, time: float) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")

@@ -17,9 +17,10 @@ import txaio
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, globalLogBeginner
 
+from paradrop.base import nexus as nexus_module
 from paradrop.base import settings as settings_module
 from paradrop.base.exceptions import ParadropException
-from paradrop.base.output import Level, out
+from paradrop.base.nexus import NexusBase
 from paradrop.base.seams import in_thread
 from paradrop.base.settings import Mode, Settings
 from paradrop.logstore import LogStore
@@ -30,8 +31,6 @@ log = Logger(namespace="paradropd")
 
 M_MMAP_THRESHOLD = -3
 """Of malloc.h."""
-
-LEVELS = {"verbose": Level.VERBOSE, "info": Level.INFO, "perf": Level.PERF, "warn": Level.WARN, "err": Level.ERR}
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -86,8 +85,9 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
 
     logs = LogStore(home.logs, time.time, segment_bytes=settings.log_segment, cap_bytes=settings.log_cap)
     closing.callback(logs.close)
-    out.startLogging(store=logs, printToConsole=not quiet, level=LEVELS[settings.log_level])
-    closing.callback(out.endLogging)
+    nexus = nexus_module.core = NexusBase(stealStdio=False, printToConsole=not quiet, config=settings, logs=logs)
+    nexus.onStart()
+    closing.callback(nexus.out.endLogging)
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
 
     device = Device(
@@ -96,9 +96,12 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
         threads=in_thread,
         settings=settings,
         load_settings=load,
-        make_engine=partial(make_engine, settings=settings, reactor=reactor, environment=os.environ),
+        make_engine=partial(
+            make_engine, settings=settings, reactor=reactor, threads=in_thread, wall=time.time, environment=os.environ
+        ),
         logs=logs,
         version=version("paradrop"),
+        pdid=lambda: nexus.PDID,
     )
     exit_code = 0
 
@@ -117,7 +120,11 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
             exit_code = 70  # EX_SOFTWARE of sysexits(3)
             reactor.stop()
 
+    async def stop() -> None:
+        await device.stop()
+        await nexus.onStop()
+
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(device.stop()))
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(stop()))
     reactor.run()
     return exit_code

@@ -1,16 +1,20 @@
-"""The one thread through which the daemon's own log gets to disk, and the bounded queue before it."""
+"""The one thread through which the daemon's own log gets to disk, the bounded queue before it, and the way back from disk."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any
 
-from paradrop.base._streams import LogDict
+from paradrop.base._streams import Level, LogDict
+from paradrop.base.exceptions import LogNotFound
 from paradrop.base.seams import WallClock
-from paradrop.logstore import LogStore
+from paradrop.logstore import LogStore, Record
+from paradrop.logstore.record import CONTINUES
 
 SOURCE = "daemon"
 """The log store's source for the daemon's own log."""
@@ -105,3 +109,22 @@ class PrintLogThread(Thread):
             self.store.append(self.source, message, stream=stream, time=moment, **more)
         except (TypeError, ValueError, RecursionError):  # something in it that JSON cannot hold
             self.store.append(self.source, message, stream=stream, time=moment, type=logDict["type"])
+
+
+def structures(store: LogStore, target: float) -> Iterator[LogDict]:
+    """The log structures later than *target* (seconds since the epoch); messages that were split are whole again."""
+    with suppress(LogNotFound):
+        parts: list[str] = []
+        for record in store.since(SOURCE, target):
+            parts.append(record["text"])
+            if not record.pop(CONTINUES, False):
+                yield _structure(record, "".join(parts))
+                parts = []
+
+
+def _structure(record: Record, message: str) -> LogDict:
+    """A log store's record as a log structure."""
+    stream = str(record["stream"]).upper()
+    kind = stream if stream in Level.__members__ else Level.INFO.name
+    rest = {key: value for key, value in record.items() if key not in ("text", "time", "stream", "service")}
+    return {"type": kind, **rest, "message": message, "timestamp": record["time"]}

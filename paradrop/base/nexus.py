@@ -12,10 +12,9 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import yaml
@@ -23,9 +22,12 @@ from autobahn.wamp.exception import Error as AutobahnError
 
 from paradrop.base import output, settings
 from paradrop.base._files import write_atomically
-from paradrop.base.exceptions import InvalidInput, InvalidSettings, NotPermitted, PdidError
+from paradrop.base._info import AttrWrapper, info_problems, validateInfo, writeYaml
+from paradrop.base.exceptions import InvalidInput, InvalidSettings, PdidError
 from paradrop.base.seams import WallClock
 from paradrop.logstore import LogStore
+
+__all__ = ["AttrWrapper", "NexusBase", "Session", "SessionClass", "core", "resolveInfo", "validateInfo", "writeYaml"]
 
 PDID = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*")
 """A device's id: components of a WAMP URI in small letters, such as ``pd.acme.r1``."""
@@ -34,11 +36,6 @@ NOT_PDIDS = frozenset({"local", "server", "error"})
 """First components below ``org.paradrop.`` that mean something else; see ``paradrop.uris``."""
 
 KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-INFO: Mapping[str, tuple[type, ...]] = MappingProxyType(
-    {"pdid": (str, type(None)), "pdserver": (str,), "wampRouter": (str,), "version": (str,)}
-)
-"""What the info file holds, with the types each may have; what else is in it is kept."""
 
 
 class Session(Protocol):
@@ -53,50 +50,6 @@ class SessionClass(Protocol):
 
     def start(self, address: str, pdid: str, *, debug: bool = False) -> Awaitable[Session]:
         """Connect to the router at *address* as *pdid*; see the reference for more keywords."""
-
-
-class AttrWrapper:
-    """Values as attributes, kept in the dict ``contents``.
-
-    When a new value is assigned, the callback of :meth:`setOnChange` is told; if that raises, the old value is back. After
-    :meth:`_lock`, assigning raises :class:`NotPermitted`.
-    """
-
-    contents: dict[str, Any]
-    locked: bool
-    onChange: Callable[[str, Any], None] | None
-
-    def __init__(self, **contents: Any) -> None:
-        vars(self).update(contents=contents, locked=False, onChange=None)
-
-    def setOnChange(self, callback: Callable[[str, Any], None] | None) -> None:
-        """Call *callback* with key and value after each change; set it once the first values are in."""
-        vars(self)["onChange"] = callback
-
-    def _lock(self) -> None:
-        vars(self)["locked"] = True
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return vars(self)["contents"][name]
-        except KeyError:
-            raise AttributeError(f"there is no {name!r} here") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if self.locked:
-            raise NotPermitted(f"{name} cannot be changed any more")
-        before = dict(self.contents)
-        self.contents[name] = value
-        if self.onChange is not None and before.get(name, AttrWrapper) != value:
-            try:
-                self.onChange(name, value)
-            except BaseException:
-                self.contents.clear()
-                self.contents.update(before)
-                raise
-
-    def __repr__(self) -> str:
-        return f"AttrWrapper({self.contents!r})"
 
 
 class NexusBase:
@@ -236,35 +189,6 @@ def resolveInfo(nexus: NexusBase, path: Path | str) -> None:
         raise InvalidSettings("\n".join(f"{path}: {problem}" for problem in problems))
     nexus.info.contents.update({**contents, **read, "version": metadata.version("paradrop")})
     nexus.PDID = nexus.info.pdid
-
-
-def validateInfo(contents: Any) -> bool:
-    """Whether *contents*, as read from an info file, can be used."""
-    return not info_problems(contents)
-
-
-def info_problems(contents: Any) -> list[str]:
-    """What is wrong with *contents*, one sentence each."""
-    if not isinstance(contents, dict):
-        return [f"expected keys and values, got {type(contents).__name__}"]
-    problems = [f"{key!r} is not a name" for key in contents if not isinstance(key, str)]
-    for key, kinds in INFO.items():
-        if key in contents and not isinstance(contents[key], kinds):
-            problems.append(f"{key}: {contents[key]!r} is not text")
-    return problems
-
-
-def writeYaml(contents: Mapping[str, Any], path: Path | str) -> None:
-    """Replace the file at *path* by *contents* as YAML, atomically.
-
-    Raises ``StorageFull`` when there is no room, and :class:`InvalidInput` for something YAML cannot hold; the old file is then
-    untouched.
-    """
-    try:
-        text = yaml.safe_dump(dict(contents), allow_unicode=True, default_flow_style=False, sort_keys=True)
-    except yaml.YAMLError as problem:
-        raise InvalidInput(" ".join(str(problem).split())) from problem
-    write_atomically(Path(path), text.encode())
 
 
 core: NexusBase | None = None

@@ -26,7 +26,7 @@ from typing import Any, TextIO, cast
 from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 
 from paradrop.base._capture import OutputRedirect
-from paradrop.base._printing import BACKLOG, SOURCE, Backlog, PrintLogThread
+from paradrop.base._printing import BACKLOG, SOURCE, Backlog, PrintLogThread, structures
 from paradrop.base._streams import (
     SECRETS,
     BaseOutput,
@@ -40,10 +40,9 @@ from paradrop.base._streams import (
     parseLogPrefix,
     redacted,
 )
-from paradrop.base.exceptions import InvalidInput, LogNotFound
+from paradrop.base.exceptions import InvalidInput
 from paradrop.base.seams import WallClock
-from paradrop.logstore import LogStore, Record
-from paradrop.logstore.record import CONTINUES
+from paradrop.logstore import LogStore
 from paradrop.logstore.segment import day_of
 
 __all__ = [
@@ -189,13 +188,7 @@ class Output:
         return iter(()) if self._store is None else self._read(self._store, target, purge)
 
     def _read(self, store: LogStore, target: float, purge: bool) -> Iterator[LogDict]:
-        with suppress(LogNotFound):
-            parts: list[str] = []
-            for record in store.since(SOURCE, target):
-                parts.append(record["text"])
-                if not record.pop(CONTINUES, False):
-                    yield _structure(record, "".join(parts))
-                    parts = []
+        yield from structures(store, target)
         if purge:
             store.purge_before(day_of(self._wall()), SOURCE)
 
@@ -239,14 +232,6 @@ class Output:
 
 def _nothing(*args: Any, **kwargs: Any) -> None:
     """What a stream that is not there does."""
-
-
-def _structure(record: Record, message: str) -> LogDict:
-    """A log store's record as a log structure."""
-    stream = str(record["stream"]).upper()
-    kind = stream if stream in Level.__members__ else Level.INFO.name
-    rest = {key: value for key, value in record.items() if key not in ("text", "time", "stream", "service")}
-    return {"type": kind, **rest, "message": message, "timestamp": record["time"]}
 
 
 out = Output(

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paradropd.engine import testbench
-from paradropd.engine.contract import EngineContract
-from paradropd.engine.memory import NEVER_STARTS, Behaviour, Build, MemoryEngine
-from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec, InstanceState, InstanceStatus
-from paradropd.engine.testbench import Witness
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from paradrop.base.exceptions import BuildFailed, EngineUnavailable, ImageNotFound
 from paradrop.manifest.model import ServiceKind
+from paradropd.engine import testbench
+from paradropd.engine.contract import EngineContract
+from paradropd.engine.memory import NEVER_STARTS, Behaviour, Build, MemoryEngine
+from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec, InstanceState, InstanceStatus
+from paradropd.engine.testbench import Witness
 
 HERE = (("out", b"here\n"),)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,6 +14,8 @@ import pytest
 from twisted.internet import process
 from twisted.internet import reactor as _reactor  # noqa: TID251 - a test session is an entry point
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from zope.interface import implementer
 
 pytest.register_assert_rewrite("paradropd.engine.contract", "paradropd.engine.testbench")
 
@@ -28,7 +32,7 @@ class ReactorThread:
             assert reactor_thread.run(scenario) == 3
 
     Everything that touches Twisted must happen inside such a scenario. Signal handlers of the reactor are not installed, so
-    that Ctrl-C still ends pytest; ended child processes are reaped through the session's own SIGCHLD handler.
+    that Ctrl-C still ends pytest; the :class:`Reaper` stands in for the one that matters.
     """
 
     def __init__(self) -> None:
@@ -62,7 +66,8 @@ class ReactorThread:
         if not wait([outcome], timeout).done:
             self.reactor.callFromThread(lambda: running[0].cancel())
             wait([outcome], 30.0)
-            outcome.result(); pytest.fail(f"no end after {timeout} seconds")
+            outcome.result()
+            pytest.fail(f"no end after {timeout} seconds")
         return outcome.result()
 
     def call(self, function: Callable[[], T]) -> T:
@@ -81,14 +86,55 @@ class ReactorThread:
         return self.call(lambda: list(self.reactor.getDelayedCalls()))
 
 
+@implementer(IReadDescriptor)
+class Reaper:
+    """Tells the reactor that a child process has ended.
+
+    A handler written in Python is too late for this: the main thread would run it only when it wakes up, and it waits for the
+    very scenario that waits for the child. The interpreter writes to its wake-up descriptor at once, from any thread.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def install(self) -> None:
+        """To be called on the main thread."""
+        self._handler = signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.siginterrupt(signal.SIGCHLD, False)
+        self._descriptor = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._reactor.callFromThread(self._reactor.addReader, self)
+
+    def uninstall(self) -> None:
+        """To be called on the main thread."""
+        signal.set_wakeup_fd(self._descriptor)
+        signal.signal(signal.SIGCHLD, self._handler)
+        self._reactor.callFromThread(self._reactor.removeReader, self)
+
+    def fileno(self) -> int:
+        return self._read
+
+    def doRead(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 1 << 16)
+        process.reapAllProcesses()
+
+    def connectionLost(self, reason: object) -> None:
+        """The pipe ends with the process."""
+
+    def logPrefix(self) -> str:
+        return "reaper"
+
+
 @pytest.fixture(scope="session")
 def reactor_thread() -> Iterator[ReactorThread]:
     """The session's :class:`ReactorThread`."""
     thread = ReactorThread()
     thread.start()
-    before = signal.signal(signal.SIGCHLD, lambda number, frame: _reactor.callFromThread(process.reapAllProcesses))  # type: ignore[attr-defined]
+    reaper = Reaper(thread.reactor)
+    reaper.install()
     try:
         yield thread
     finally:
-        signal.signal(signal.SIGCHLD, before)
+        reaper.uninstall()
         thread.stop()

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 import pytest
-from paradropd.engine.contract import SandboxContract
-from paradropd.engine.process import ProcessEngine
-from paradropd.engine.process.limits import Limiter, ResourceLimiter, find
-from paradropd.engine.process.probing import Candidates
-from paradropd.engine.process.sandbox import Bubblewrap, Plain
-from paradropd.engine.process.view import look
 from twisted.internet.threads import deferToThreadPool
 
-from paradrop.manifest.model import ServiceKind
+from paradrop.base.exceptions import EngineError
+from paradrop.manifest.model import PortBinding, ServiceKind
+from paradropd.engine.contract import SandboxContract
+from paradropd.engine.port import InstanceKey
+from paradropd.engine.process import ProcessEngine
+from paradropd.engine.process.groups import find
+from paradropd.engine.process.limits import Limiter, ResourceLimiter
+from paradropd.engine.process.probing import PYTHON, Candidates, candidates
+from paradropd.engine.process.sandbox import Bubblewrap, Plain
+from paradropd.engine.process.view import look
+from paradropd.engine.testbench import STAY, Hooks, Witness, refusal, shell
 
 
-class ProcessContract(SandboxContract):
-    """The contract on a :class:`ProcessEngine`."""
+class ProcessHooks(Hooks):
+    """Gives :class:`ProcessEngine` to the contract."""
 
     sandboxes: ClassVar[Candidates]
     limiter: ClassVar[Callable[[str], Limiter]] = find
+    countable: ClassVar[bool] = False
+    """Whether processes can be counted without groups."""
+    proof: ClassVar[tuple[str, ...]] = PYTHON
     wanted = ("processes", "privileges")
 
     @pytest.fixture(autouse=True)
@@ -33,6 +43,9 @@ class ProcessContract(SandboxContract):
         self.reactor_thread = reactor_thread
         self.place = Path(tempfile.mkdtemp(prefix="paradrop-test-"))
         self.place.chmod(0o755)
+        limiter = type(self).limiter("contract-probe")
+        limiter.close()
+        self.limited = (*limiter.words, "pids") if self.countable else tuple(limiter.words)
         yield
         shutil.rmtree(self.place)
 
@@ -51,6 +64,7 @@ class ProcessContract(SandboxContract):
             device=device,
             environment=os.environ,
             sandboxes=type(self).sandboxes,
+            proof=self.proof,
             limiter=type(self).limiter,
         )
 
@@ -65,14 +79,43 @@ class ProcessContract(SandboxContract):
         folder.mkdir()
         return folder
 
-    def broken(self, kind: ServiceKind) -> tuple[Mapping[str, str], str]:
+    def broken(self, kind: ServiceKind) -> tuple[Mapping[str, str], str] | None:
         return {"requirements.txt": "this is no requirement\n"}, "requirement"
 
 
+THING = {
+    "thing/pyproject.toml": """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+""",
+    "thing/backend.py": """
+import zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "thing-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        wheel.writestr("thing.py", "WORD = 'found'")
+        wheel.writestr("thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n")
+        wheel.writestr(
+            "thing-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        )
+        wheel.writestr("thing-1.0.dist-info/RECORD", "thing.py,,\\n")
+    return name
+""",
+}
+"""A package that needs nothing from anywhere to be built."""
+
+AS_ROOT = os.geteuid() == 0
+
+
 @pytest.mark.needs("bubblewrap")
-class TestBubblewrap(ProcessContract):
+class TestBubblewrap(ProcessHooks, SandboxContract):
     wanted = ("files", "processes", "privileges")
-    sandboxes = staticmethod(lambda home: [Bubblewrap(look(home))])
+    countable = not AS_ROOT
+    sandboxes = staticmethod(lambda home: [Bubblewrap(look(home), root=AS_ROOT)])
 
 
 @pytest.mark.needs("bubblewrap")
@@ -81,5 +124,166 @@ class TestBubblewrapWithoutGroups(TestBubblewrap):
 
 
 @pytest.mark.needs("root")
-class TestNobody(ProcessContract):
+class TestNobody(ProcessHooks, SandboxContract):
+    """Programs of the user nobody, who may not reach this checkout's Python."""
+
+    proof = ("true",)
+
+    def broken(self, kind: ServiceKind) -> None:
+        return None
+
     sandboxes = staticmethod(lambda home: [Plain(nobody=True, namespace=True)])
+
+
+class TestPlain(ProcessHooks, SandboxContract):
+    """Programs of the daemon's own user, in a process namespace."""
+
+    keeps_system_read_only = False
+    sandboxes = staticmethod(lambda home: [Plain(namespace=True)])
+
+
+@pytest.mark.needs("bubblewrap")
+class TestBestWay(ProcessHooks):
+    """What this machine's best way does beside the contract."""
+
+    sandboxes = staticmethod(candidates)
+
+    def test_the_other_kinds_are_refused_with_what_to_do(self) -> None:
+        async def scenario() -> None:
+            async with self.open() as bench:
+                for kind in (ServiceKind.NORMAL, ServiceKind.IMAGE):
+                    problem = await refusal(EngineError, bench.build(kind, {}))
+                    assert "type: light" in str(problem)
+                    assert "Docker" in str(problem)
+
+        self.drive(scenario)
+
+    def test_a_port_keeps_its_number(self) -> None:
+        async def scenario() -> None:
+            async with self.open() as bench:
+                problem = await refusal(EngineError, bench.start(STAY, ports=(PortBinding(external=80, internal=8080),)))
+                assert "8080" in str(problem)
+                state = await bench.start(STAY, ports=(PortBinding(external=8080, internal=8080),))
+                assert state.address == "127.0.0.1"
+
+        self.drive(scenario)
+
+    def test_python_can_import_paradrop(self) -> None:
+        async def scenario() -> None:
+            async with self.open() as bench:
+                end = await bench.finish(("python3", "-c", "import paradrop; print(paradrop.__name__)"))
+                assert (end.exit_code, bench.seen.text(end.key)) == (0, "paradrop\n")
+
+        self.drive(scenario)
+
+    def test_requirements_are_installed_beside_paradrop(self) -> None:
+        async def scenario() -> None:
+            async with self.open() as bench:
+                files = {"requirements.txt": "./thing\n", **THING}
+                image = await bench.build(ServiceKind.LIGHT, files)
+                program = "import thing, paradrop; print(thing.WORD)"
+                end = await bench.finish(("python3", "-c", program), image=image)
+                assert (end.exit_code, bench.seen.text(end.key)) == (0, "found\n")
+
+        self.drive(scenario)
+
+    def test_the_device_is_not_to_be_seen_or_changed(self) -> None:
+        script = (
+            f"ls {self.place / 'home'} {Path.home()}/.ssh /etc/shadow /etc/ssl/private /sys && exit 1; "
+            "echo 1 > /proc/sys/kernel/core_uses_pid && exit 2; echo x > /usr/x && exit 3; echo x > x && exit 4; "
+            "kill -0 $PARENT && exit 5; exit 0"
+        )
+
+        async def scenario() -> None:
+            async with self.open() as bench:
+                end = await bench.finish(shell(script), environment={"PARENT": str(os.getpid())})
+                assert end.exit_code == 0, bench.seen.text(end.key, "err")
+
+        self.drive(scenario)
+
+    def test_execute_is_inside_and_without_privileges(self) -> None:
+        async def scenario() -> None:
+            async with self.open() as bench:
+                await bench.start(shell("echo $$ > /tmp/mark; echo here; while :; do sleep 0.1; done"))
+                await bench.seen.says(bench.key(), "here")
+                look_around = 'kill -0 "$(cat /tmp/mark)" && grep -q "^CapEff:.0*$" /proc/self/status && test -d /data'
+                assert await bench.engine.execute(bench.key(), shell(look_around), 30.0) == 0
+
+        self.drive(scenario)
+
+    def test_a_flood_of_output_does_not_make_the_daemon_grow(self) -> None:
+        class Counter(Witness):
+            count = calls = largest = 0
+
+            def output(self, key: InstanceKey, stream: str, data: bytes, time: float) -> None:
+                self.count += len(data)
+                self.calls += 1
+                if self.calls % 500 == 0:
+                    self.largest = max(self.largest, _resident())
+
+        async def scenario() -> None:
+            async with self.open() as bench:
+                bench.seen = counter = Counter()
+                await bench.engine.close()
+                await bench.engine.open(counter)
+                before = _resident()
+                await bench.finish(shell("head -c 100000000 /dev/zero"))
+                assert counter.count == 100_000_000
+                assert 0 < counter.largest < before + (16 << 20)
+
+        self.drive(scenario)
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+DAEMON = """
+import os, sys, time
+from pathlib import Path
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from paradrop.base.seams import inline
+from paradropd.engine.process import ProcessEngine
+from paradropd.engine.process.sandbox import Bubblewrap, Plain
+from paradropd.engine.process.view import look
+from paradropd.engine.testbench import STAY, Hooks, Witness, refusal, shell
+from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec
+from paradropd.engine.testbench import Witness
+from paradrop.base.exceptions import EngineError
+from paradrop.manifest.model import PortBinding, ServiceKind
+
+place = Path(sys.argv[1])
+home = place / "home"
+way = Bubblewrap(look(home), root=os.geteuid() == 0) if sys.argv[2] == "bubblewrap" else Plain(namespace=True)
+engine = ProcessEngine(
+    processes=reactor, clock=reactor, threads=inline, wall=time.time, home=home, device="kill", environment=os.environ,
+    sandboxes=lambda home: [way],
+)
+
+async def main():
+    await engine.open(Witness())
+    key = InstanceKey("kill", "main", 1)
+    image = await engine.build(
+        BuildSpec(key=key, kind=ServiceKind.LIGHT, image="python3", digest="0" * 64, files=lambda: iter(())), print
+    )
+    command = ("sh", "-c", 'exec 5> "$PARADROP_DATA_DIR/fifo"; echo in >&5; setsid sleep 1000 & sleep 1000')
+    await engine.start(InstanceSpec(key=key, image=image, system_dir=place, data_dir=place / "data", command=command))
+
+Deferred.fromCoroutine(main()).addErrback(lambda failure: (print(failure), reactor.stop()))
+reactor.run()
+"""
+
+
+@pytest.mark.parametrize("way", [pytest.param("bubblewrap", marks=pytest.mark.needs("bubblewrap")), "plain"])
+def test_a_killed_daemon_leaves_no_chute_behind(tmp_path: Path, way: str) -> None:
+    """The chute and its child, which has left its session, hold a pipe: it comes to its end only when both are gone."""
+    (tmp_path / "data").mkdir()
+    fifo = tmp_path / "data" / "fifo"
+    os.mkfifo(fifo, 0o666)
+    with subprocess.Popen([sys.executable, "-c", DAEMON, str(tmp_path), way]) as daemon, fifo.open("rb") as pipe:
+        assert pipe.readline() == b"in\n"
+        daemon.kill()
+        assert pipe.read() == b""
+    find("kill").close()

@@ -14,19 +14,15 @@ from pdtools.fabric import Event
 from pdtools.show import to_json
 
 
-class Word(click.ParamType):
-    """An argument that may be a negative number, and may not be a mistyped option."""
-
-    name = "word"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Fails for what begins with two dashes; as JSON it can still be said."""
-        if value.startswith("--"):
-            self.fail(f"No such option: {value}. For a text that begins with dashes: '\"{value}\"'", param, ctx)
-        return value
+def _no_options(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Arguments may be negative numbers, and not mistyped options."""
+    for text in texts:
+        if text.startswith("--"):
+            raise click.UsageError(f"No such option: {text}. For a text that begins with dashes: '\"{text}\"'", context)
+    return texts
 
 
-arguments = click.argument("arguments", metavar="[ARG]...", nargs=-1, type=Word())
+arguments = click.argument("arguments", metavar="[ARG]...", nargs=-1, callback=_no_options)
 keywords_option = click.option(
     "--kw", "keywords", multiple=True, metavar="KEY=VALUE", help="A keyword argument; may be repeated."
 )

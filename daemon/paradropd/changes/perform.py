@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -12,8 +13,9 @@ from typing import Any, NoReturn, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
-from paradrop.base.exceptions import DeadlineExceeded, StartFailed
+from paradrop.base.exceptions import DeadlineExceeded, EngineError, StartFailed, StorageFull
 from paradrop.base.seams import Threads
 from paradrop.manifest.model import Service
 from paradrop.source import subtree, tree_digest
@@ -38,6 +40,8 @@ from paradropd.engine.port import BuildSpec, Engine, InstanceKey, InstanceSpec, 
 from paradropd.home import Home
 from paradropd.logs import Collector, source_of
 
+log = Logger(namespace="paradropd.changes")
+
 LOOK = 0.05
 """Seconds between two looks at a chute that is starting."""
 
@@ -50,6 +54,7 @@ class Door(Protocol):
 
     async def open(self, release: Release) -> None: ...
     async def close(self, chute: str) -> None: ...
+    def forget(self, chute: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +106,15 @@ class Performer:
         """How far the chute's log went when the instance was started."""
 
     async def perform(self, step: Step) -> None:
-        """Do *step*. Raises what the engine, the disk or the database raises."""
+        """Do *step*. Raises what the engine or the database raises, and :class:`StorageFull`."""
+        try:
+            await self._perform(step)
+        except OSError as problem:
+            if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull from problem
+            raise
+
+    async def _perform(self, step: Step) -> None:
         match step:
             case Build():
                 await self._build(step.release, step.release.manifest.service(step.service))
@@ -115,7 +128,8 @@ class Performer:
             case AwaitHealthy():
                 await self._await_healthy(step.release)
             case Record():
-                self._store.want(step.chute)
+                if self._store.find(step.chute.name) != step.chute:  # on the way back it is there already
+                    self._store.want(step.chute)
             case RemoveInstance():
                 await self._engine.remove(step.key)
                 self._states.pop(step.key, None)
@@ -174,6 +188,8 @@ class Performer:
             ports=service.ports,
         )
         self._marks[spec.key] = self._logs.position(release.chute)
+        # The engine takes an ended instance of that key away, and says nothing when the new one does not start.
+        self._states.pop(spec.key, None)
         await self._engine.start(spec)
 
     async def _await_healthy(self, release: Release) -> None:
@@ -204,9 +220,8 @@ class Performer:
 
     async def _forget(self, step: Forget) -> None:
         await self._engine.forget(step.chute)
-        dropped = self._store.drop_releases(step.chute, keep=set())
-        self._store.forget(step.chute)
-        await self._discard_images(dropped)
+        await self._discard_images(self._store.forget(step.chute))
+        self._door.forget(step.chute)
         if not step.keep_data:
             await self._threads(shutil.rmtree, self._home.data_dir(step.chute), ignore_errors=True)
         if not step.keep_log:
@@ -215,13 +230,16 @@ class Performer:
     async def _tidy(self, name: str) -> None:
         """Keep the current release and the one before it."""
         chute = self._store.find(name)
-        if chute is not None:
-            current = chute.release.number
-            before = [number for number in self._store.numbers(name) if number < current]
-            await self._discard_images(self._store.drop_releases(name, keep={current, *before[-1:]}))
+        current = chute.release.number if chute is not None else 0
+        before = [number for number in self._store.numbers(name) if number < current]
+        await self._discard_images(self._store.drop_releases(name, keep={current, *before[-1:]}))
         self._blobs.keep_only(self._store.digests())
 
     async def _discard_images(self, dropped: Iterable[Release]) -> None:
+        """Delete the images of those releases alone. One that cannot be deleted costs disk and harms nobody."""
         needed = self._store.images()
         for image in {image for release in dropped for image in release.images.values()} - needed:
-            await self._engine.discard(image)
+            try:
+                await self._engine.discard(image)
+            except EngineError as problem:
+                log.warn("the image {image} is left over: {problem}", image=image, problem=problem)

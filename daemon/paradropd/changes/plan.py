@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from paradrop.values import Want
 from paradropd.changes.steps import (
@@ -38,11 +39,12 @@ def plan(have: Have, want: Chute) -> tuple[Step, ...]:
     builds = [Build(release, service.name) for service in release.manifest.services if service.name not in release.images]
     running = {state.key for state in instances if state.status is InstanceStatus.RUNNING}
     missing = [service.name for service in release.manifest.services if release.key(service) not in running]
+    others = _stops(state for state in instances if state.key not in release.keys)
     if not missing and not builds:
-        return (Record(want), *_removals(instances, want), Tidy(want.name))
+        return (*others, Record(want), *_removals(instances, want), Tidy(want.name))
     return (
         *builds,
-        *_stops(state for state in instances if state.key not in release.keys),
+        *others,
         OpenSocket(release),
         *(Start(release, service) for service in missing),
         AwaitHealthy(release),
@@ -54,9 +56,9 @@ def plan(have: Have, want: Chute) -> tuple[Step, ...]:
 
 def plan_restart(have: Have, want: Chute) -> tuple[Step, ...]:
     """Stop whatever runs, then :func:`plan`."""
-    instances = tuple(have)
-    stopped = tuple(state for state in instances if state.status is not InstanceStatus.RUNNING)
-    return (*_stops(instances), *plan(stopped, want))
+    instances = sorted(have, key=lambda state: state.key)
+    ended = [replace(state, status=InstanceStatus.EXITED) for state in instances]
+    return (*_stops(instances), *plan(ended, want))
 
 
 def plan_removal(have: Have, chute: str, *, keep_data: bool = False, keep_log: bool = False) -> tuple[Step, ...]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
-from paradrop.base.exceptions import ChangeNotFound
+from twisted.logger import Logger
+
+from paradrop.base.exceptions import ChangeNotFound, StorageFull
 from paradrop.values import ChangeRecord, plain, read
 from paradropd.storage import Database
+
+log = Logger(namespace="paradropd.changes")
 
 KEPT = 500
 """How many ended changes are kept."""
@@ -17,6 +22,19 @@ class ChangeStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._unwritten: dict[str, ChangeRecord] = {}
+        """Records that the disk had no room for, by id."""
+
+    def keep(self, record: ChangeRecord) -> None:
+        """Write *record* down; while the disk cannot take it, remember it here, and try again with the next one."""
+        self._unwritten.pop(record.id, None)
+        for each in (*self._unwritten.values(), record):
+            try:
+                self.save(each)
+                self._unwritten.pop(each.id, None)
+            except (StorageFull, sqlite3.Error) as problem:
+                log.warn("change {id} could not be written down: {problem}", id=each.id, problem=problem)
+                self._unwritten[each.id] = each
 
     def save(self, record: ChangeRecord) -> None:
         """Write *record* down, new or again. Raises ``StorageFull``."""
@@ -34,16 +52,19 @@ class ChangeStore:
         rows = self._database.rows("SELECT record FROM changes WHERE id = ?", change)
         if not rows:
             raise ChangeNotFound(f"there is no change {change!r}")
-        return _record(rows[0])
+        return self._newer(_record(rows[0]))
 
     def newest(self, limit: int, chute: str | None = None) -> list[ChangeRecord]:
         """The last *limit* changes, of *chute* or of all, newest first."""
         query = "SELECT record FROM changes WHERE ?1 IS NULL OR chute = ?1 ORDER BY number DESC LIMIT ?2"
-        return [_record(row) for row in self._database.rows(query, chute, limit)]
+        return [self._newer(_record(row)) for row in self._database.rows(query, chute, limit)]
 
     def unfinished(self) -> list[ChangeRecord]:
         """Changes that have not reached a final state, oldest first."""
         return [_record(row) for row in self._database.rows("SELECT record FROM changes WHERE NOT final ORDER BY number")]
+
+    def _newer(self, record: ChangeRecord) -> ChangeRecord:
+        return self._unwritten.get(record.id, record)
 
 
 def _record(row: tuple[object, ...]) -> ChangeRecord:

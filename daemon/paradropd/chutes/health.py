@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.error import ConnectError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
-from twisted.web.client import ResponseFailed
+from twisted.logger import Logger
 from twisted.web.iweb import IAgent
 
 from paradrop import uris
-from paradrop.base.exceptions import ParadropException
 from paradrop.manifest.model import Health, HealthCheck
 from paradrop.values import ProcedureInfo
 from paradropd.chutes.model import Release
 from paradropd.engine.port import Engine, InstanceKey, InstanceState
+
+log = Logger(namespace="paradropd.keeper")
 
 
 class HealthChecker:
@@ -45,7 +45,10 @@ class HealthChecker:
         check.addTimeout(health.timeout, self._clock)
         try:
             return await check
-        except (ParadropException, TimeoutError, ConnectError, ResponseFailed):
+        except CancelledError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - an agent's errors have no common root
+            log.debug("{name}: its health check failed: {problem}", name=release.chute, problem=problem)
             return False
 
     async def _ask(self, release: Release, health: Health) -> bool:

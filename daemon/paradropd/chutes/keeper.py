@@ -6,23 +6,25 @@ What is wanted is only ever read here. A chute that a change is working on is le
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 from twisted.application.internet import backoffPolicy
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from paradrop.base.exceptions import ParadropException
 from paradrop.base.seams import WallClock
 from paradrop.values import ChuteStatus, Want
-from paradropd.changes.plan import plan
+from paradropd.changes.plan import plan, plan_removal
+from paradropd.changes.progress import reason_of
 from paradropd.changes.steps import OpenSocket, RemoveInstance, Start, Step, Stop
+from paradropd.chutes.checks import Checks
 from paradropd.chutes.health import HealthChecker
-from paradropd.chutes.model import Chute
+from paradropd.chutes.model import Chute, Release
 from paradropd.chutes.status import Care, status
 from paradropd.chutes.store import ChuteStore
 from paradropd.engine.port import Engine, InstanceKey, InstanceState, InstanceStatus
@@ -56,37 +58,37 @@ class Keeper:
         self._announce = announce
         self._engine: Engine | None = None
         self._perform: Callable[[Step], Awaitable[None]] | None = None
-        self._health: HealthChecker | None = None
         self._locks: dict[str, DeferredLock] = defaultdict(DeferredLock)
         self._care: dict[InstanceKey, Care] = {}
         self._retries: dict[str, IDelayedCall] = {}
-        self._checks: dict[str, LoopingCall] = {}
-        self._failures: dict[str, int] = {}
+        self._work: set[Deferred[None]] = set()
+        self._checks = Checks(clock, self._checked)
+        self._attempts: dict[str, int] = {}
+        """How often in a row it was tried to clear away what is left over of a chute."""
         self._stopping = False
         self.states: dict[InstanceKey, InstanceState] = {}
         """The newest word of the engine about each instance."""
 
     async def begin(self, engine: Engine, perform: Callable[[Step], Awaitable[None]], health: HealthChecker) -> None:
-        """Clear away what is nobody's, and bring every chute to what is wanted of it."""
-        self._engine, self._perform, self._health = engine, perform, health
+        """Clear away what is nobody's, and bring every chute to what is wanted of it.
+
+        Raises :class:`EngineUnavailable` when the engine cannot say what there is.
+        """
+        self._engine, self._perform, self._checks.health = engine, perform, health
         self.states.update({state.key: state for state in await engine.instances()})
-        chutes = {chute.name: chute for chute in self._store.all()}
-        for key in list(self.states):
-            if key.chute not in chutes:
-                await engine.remove(key)
-                del self.states[key]
-        for name in chutes:
-            await self.converge(name)
+        names = {chute.name for chute in self._store.all()} | {key.chute for key in self.states}
+        # Chutes that a change works on come last: their turn may be long in coming.
+        for name in sorted(names, key=lambda name: (bool(self._locks[name].locked), name)):
+            await self.converge(name, reopen=True)
 
     def stop(self) -> None:
         """Leave nothing pending, and react to nothing any more."""
         self._stopping = True
-        for call in self._retries.values():
-            call.cancel()
-        self._retries.clear()
-        for check in self._checks.values():
-            check.stop()
-        self._checks.clear()
+        for name in list(self._retries):
+            self._cancel_retry(name)
+        self._checks.stop()
+        for work in list(self._work):
+            work.cancel()
 
     def lock(self, name: str) -> DeferredLock:
         """Held by whoever alters that chute."""
@@ -111,17 +113,18 @@ class Keeper:
 
     def look_after(self, name: str) -> None:
         """See that the chute is as it should be; say how it is."""
-        chute = self._store.find(name)
-        if chute is None:
+        if self._stopping:
             return
-        self._forget_others(chute)
-        self._schedule_checks(chute)
-        if not self._locks[name].locked and chute.want is Want.RUNNING and name not in self._retries:
-            ended = [key for key in chute.release.keys if not self._runs(key)]
-            if ended:
-                delay = max(delay_after(self._count_end(key) - 1) for key in ended)
+        chute = self._store.find(name)
+        if chute is not None:
+            self._forget_others(chute)
+            self._schedule_checks(chute)
+        if not self._locks[name].locked and name not in self._retries:
+            delay = self._due(name, chute)
+            if delay is not None:
                 self._retries[name] = self._clock.callLater(delay, self._retry, name)
-        self._announce(self.status(chute))
+        if chute is not None:
+            self._announce(self.status(chute))
 
     def settled(self, name: str) -> None:
         """A change of that chute has ended well: whatever went wrong before is history."""
@@ -129,38 +132,64 @@ class Keeper:
         for key in [key for key in self._care if key.chute == name]:
             del self._care[key]
 
-    def gone(self, name: str) -> None:
-        """That chute is not there any more."""
+    def gone(self, name: str) -> bool:
+        """That chute is not there any more. Returns whether nothing of it is: what could not be removed is cleared away later."""
         self._cancel_retry(name)
-        self._stop_checks(name)
-        for table in (self.states, self._care):
-            for key in [key for key in table if key.chute == name]:
-                del table[key]
+        self._checks.leave(name)
+        for key in [key for key in self._care if key.chute == name]:
+            del self._care[key]
+        self._attempts.pop(name, None)
+        return not any(key.chute == name for key in self.states)
 
-    async def converge(self, name: str) -> None:
-        """Bring one chute to what is wanted, without waiting for its health. An error is kept as the chute's detail."""
+    async def converge(self, name: str, *, reopen: bool = False) -> None:
+        """Bring one chute to what is wanted, without waiting for its health. An error is kept as the chute's detail.
+
+        *reopen*: give a chute that is running its way to the fabric again, which ended with the daemon before.
+        """
         lock = self._locks[name]
         await lock.acquire()
+        chute, problem = None, ""
         try:
             chute = self._store.find(name)
-            if chute is not None and self._perform is not None:
-                have = [state for state in self.states.values() if state.key.chute == name]
-                for step in plan(have, chute):
-                    if isinstance(step, Stop | OpenSocket | Start | RemoveInstance):
-                        await self._perform(step)
-                self._note(chute, "")
-        except ParadropException as problem:
+            for step in self._steps(name, chute, reopen=reopen):
+                if self._perform is not None:
+                    await self._perform(step)
+        except CancelledError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - one chute that cannot be started must not keep the others from it
+            problem = reason_of(failure)
             log.warn("{name} could not be started: {problem}", name=name, problem=problem)
-            if chute is not None:
-                self._note(chute, str(problem))
         finally:
+            if chute is not None:
+                self._note(chute, problem)
             lock.release()
-        if not self._stopping:
-            self.look_after(name)
+        self.look_after(name)
+
+    def _steps(self, name: str, chute: Chute | None, *, reopen: bool) -> tuple[Step, ...]:
+        have = [state for state in self.states.values() if state.key.chute == name]
+        if chute is None:
+            # A first deploy that was cut short, or could not be undone. Whether there was data before it is not known any more.
+            return plan_removal(have, name, keep_data=True, keep_log=True)
+        steps = tuple(step for step in plan(have, chute) if isinstance(step, Stop | OpenSocket | Start | RemoveInstance))
+        if reopen and chute.want is Want.RUNNING and not any(isinstance(step, OpenSocket) for step in steps):
+            return (OpenSocket(chute.release), *steps)
+        return steps
+
+    def _due(self, name: str, chute: Chute | None) -> float | None:
+        """Seconds until something is to be done for a chute that nobody works on; ``None`` when it is as it should be."""
+        wanted = chute.release.keys if chute is not None and chute.want is Want.RUNNING else ()
+        ended = [key for key in wanted if not self._runs(key)]
+        if ended:
+            return max(delay_after(self._count_end(key) - 1) for key in ended)
+        if any(key.chute == name and key not in wanted for key in self.states):
+            self._attempts[name] = self._attempts.get(name, 0) + 1
+            return delay_after(self._attempts[name] - 1)
+        self._attempts.pop(name, None)
+        return None
 
     def _retry(self, name: str) -> None:
         del self._retries[name]
-        Deferred.fromCoroutine(self.converge(name)).addErrback(lambda failure: log.failure("keeping {name}", failure, name=name))
+        self._spawn(self.converge(name))
 
     def _cancel_retry(self, name: str) -> None:
         call = self._retries.pop(name, None)
@@ -190,38 +219,46 @@ class Keeper:
             del self._care[key]
 
     def _schedule_checks(self, chute: Chute) -> None:
-        health = chute.release.manifest.health
-        runs = health is not None and chute.want is Want.RUNNING and all(self._runs(key) for key in chute.release.keys)
-        if not runs:
-            self._stop_checks(chute.name)
-        elif chute.name not in self._checks and health is not None:
-            check = LoopingCall(lambda: Deferred.fromCoroutine(self._check(chute.name)))
-            check.clock = self._clock
-            self._checks[chute.name] = check
-            check.start(health.interval, now=False)
+        if chute.want is Want.RUNNING and all(self._runs(key) for key in chute.release.keys):
+            self._checks.watch(chute.release)
+        else:
+            self._checks.leave(chute.name)
 
-    def _stop_checks(self, name: str) -> None:
-        check = self._checks.pop(name, None)
-        self._failures.pop(name, None)
-        if check is not None and check.running:
-            check.stop()
-
-    async def _check(self, name: str) -> None:
-        chute = self._store.find(name)
-        if chute is None or self._health is None or self._locks[name].locked:
-            return
-        health = chute.release.manifest.health
-        if health is None:
-            return
-        key = InstanceKey(name, health.service, chute.release.number)
-        healthy = await self._health.healthy(chute.release)
-        self._failures[name] = 0 if healthy else self._failures.get(name, 0) + 1
+    def _checked(self, release: Release, noes: int) -> None:
+        """A health check has answered."""
+        chute, health = self._store.find(release.chute), release.manifest.health
+        if health is None or chute is None or chute.release.number != release.number or self._locks[chute.name].locked:
+            return  # a change works on it
+        key = InstanceKey(chute.name, health.service, release.number)
+        unhealthy = noes >= health.retries
         care = self._care.get(key, Care())
-        unhealthy = self._failures[name] >= health.retries
-        if care.healthy == unhealthy:
+        if care.healthy == unhealthy and (unhealthy or noes == 0):
             self._care[key] = replace(care, healthy=not unhealthy)
             self._announce(self.status(chute))
-        if unhealthy and self._engine is not None:
-            log.warn("{name} is not healthy: it is started again", name=name)
-            self._failures[name] = 0
-            await self._engine.stop(key, health.timeout)
+        if unhealthy:
+            log.warn("{name} is not healthy: it is started again", name=chute.name)
+            self._spawn(self._end(key, health.timeout))
+
+    async def _end(self, key: InstanceKey, grace: float) -> None:
+        """End an instance, so that it is started again like one that ended by itself."""
+        lock = self._locks[key.chute]
+        await lock.acquire()
+        try:
+            if self._engine is not None:
+                await self._engine.stop(key, grace)
+        except ParadropException as problem:
+            log.warn("{key} could not be ended: {problem}", key=key, problem=problem)
+        finally:
+            lock.release()
+        self.look_after(key.chute)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin *work*, which ends when the keeper is stopped."""
+        running = Deferred.fromCoroutine(work)
+        self._work.add(running)
+        running.addErrback(self._failed)
+        running.addBoth(lambda _: self._work.discard(running))
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            log.failure("keeping a chute failed in an unforeseen way", failure)

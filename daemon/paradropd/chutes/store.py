@@ -18,6 +18,7 @@ class ChuteStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._held: set[tuple[str, int]] = set()
 
     def get(self, name: str) -> Chute:
         """Raises :class:`ChuteNotFound`."""
@@ -75,11 +76,16 @@ class ChuteStore:
                 (chute.name, chute.want.value, chute.release.number),
             )
 
-    def forget(self, name: str) -> None:
-        """Remove the chute and all its releases."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM chutes WHERE name = ?", (name,))
-            connection.execute("DELETE FROM releases WHERE chute = ?", (name,))
+    def hold(self, release: Release) -> None:
+        """Spare *release* whatever is dropped or forgotten, until :meth:`let_go`: its deploy waits for its turn."""
+        self._held.add((release.chute, release.number))
+
+    def let_go(self, release: Release) -> None:
+        self._held.discard((release.chute, release.number))
+
+    def forget(self, name: str) -> list[Release]:
+        """Remove the chute and its releases, but those that are held. Returns the releases that are removed."""
+        return self._remove(name, set(), "DELETE FROM chutes WHERE name = ?")
 
     def numbers(self, chute: str) -> list[int]:
         """The chute's releases that are remembered, oldest first."""
@@ -87,13 +93,17 @@ class ChuteStore:
         return [int(str(number)) for (number,) in rows]
 
     def drop_releases(self, chute: str, keep: set[int]) -> list[Release]:
-        """Forget the chute's releases but those. Returns the forgotten."""
-        dropped = [self.release(chute, number) for number in self.numbers(chute) if number not in keep]
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "DELETE FROM releases WHERE chute = ? AND number = ?", [(chute, release.number) for release in dropped]
-            )
-        return dropped
+        """Forget the chute's releases but those, and those that are held. Returns the forgotten."""
+        return self._remove(chute, keep, "")
+
+    def unfinished(self) -> list[str]:
+        """The chutes of which there are releases newer than the current one, or no current one: deploys that wait, that are
+        under way or that were cut short."""
+        query = (
+            "SELECT DISTINCT chute FROM releases LEFT JOIN chutes ON name = chute"
+            " WHERE name IS NULL OR number > current ORDER BY chute"
+        )
+        return [str(name) for (name,) in self._database.rows(query)]
 
     def digests(self) -> set[str]:
         """The content of every release that is remembered."""
@@ -104,3 +114,13 @@ class ChuteStore:
         """The images of every release that is remembered."""
         columns = self._database.rows("SELECT images FROM releases")
         return {image for (images,) in columns for image in json.loads(str(images)).values()}
+
+    def _remove(self, chute: str, keep: set[int], first: str) -> list[Release]:
+        """Remove releases, and do *first*, in one transaction: a chute must not be left without its current release."""
+        numbers = [number for number in self.numbers(chute) if number not in keep and (chute, number) not in self._held]
+        removed = [self.release(chute, number) for number in numbers]
+        with self._database.transaction() as connection:
+            if first:
+                connection.execute(first, (chute,))
+            connection.executemany("DELETE FROM releases WHERE chute = ? AND number = ?", [(chute, number) for number in numbers])
+        return removed

@@ -108,10 +108,8 @@ class MemoryEngine:
         return await self.info()
 
     async def info(self) -> EngineInfo:
-        shares = ("memory", "network", "files")
-        return EngineInfo(
-            name=self.name, available=not self.unavailable, isolates=("processes",), shares=shares, detail=self.unavailable
-        )
+        isolates = ("files", "processes", "network", "memory", "pids")
+        return EngineInfo(name=self.name, available=not self.unavailable, isolates=isolates, detail=self.unavailable)
 
     async def build(self, spec: BuildSpec, output: Callable[[str], None]) -> str:
         self._ask("build", spec)

@@ -172,6 +172,10 @@ class Hooks:
     """What the engine can build; the first is used for everything but the tests of building."""
     survives: ClassVar[bool] = False
     """Whether what runs goes on when the engine is closed."""
+    keeps_system_read_only: ClassVar[bool] = True
+    """Whether a program cannot write to its system folder."""
+    limited: tuple[str, ...] = ("memory", "pids")
+    """What the engine can limit on the machine at hand."""
     wanted: ClassVar[tuple[str, ...]] = ("processes",)
     """Words that ``EngineInfo.isolates`` must have."""
 

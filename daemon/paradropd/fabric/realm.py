@@ -89,7 +89,7 @@ class Realm:
             return
         port, factory = self._ports.pop(path)
         stopped = port.stopListening()
-        self._router.close(lambda session: session.port is factory)
+        factory.close()
         if isinstance(stopped, Deferred):
             await stopped
         path.unlink(missing_ok=True)

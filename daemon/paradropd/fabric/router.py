@@ -12,7 +12,7 @@ from typing import Any
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import Accept, Challenge, ComponentConfig, Deny, HelloDetails
 from crossbar.router import RouterOptions
-from crossbar.router.protocol import WampRawSocketServerFactory, WampWebSocketServerFactory
+from crossbar.router.protocol import WampRawSocketServerFactory, WampRawSocketServerProtocol, WampWebSocketServerFactory
 from crossbar.router.role import RouterRole
 from crossbar.router.router import RouterFactory
 from crossbar.router.service import RouterServiceAgent
@@ -20,6 +20,7 @@ from crossbar.router.session import RouterSession, RouterSessionFactory
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from paradrop import uris
 from paradrop.base.exceptions import ParadropException
@@ -32,6 +33,8 @@ ROLES = ("chute", *Role)
 """WAMP roles: what a callee is told about its caller, together with the name."""
 
 REMEMBERED_DENIALS = 1000
+SHOWN = 200
+"""Characters of a name in the log: whoever tries it chooses how long it is."""
 
 
 @dataclass(eq=False)  # Crossbar keeps it in a dict: identity, not value
@@ -89,7 +92,6 @@ class _PeerSession(RouterSession):
     """The router's end of a session that came in over a socket."""
 
     peer: Peer | None = None
-    port: Any = None
     login: Callable[[str, str], Peer] | None = None
     open: set[_PeerSession]
 
@@ -148,23 +150,41 @@ class _Sessions(RouterSessionFactory):
         return session
 
 
+class _RawSocketProtocol(WampRawSocketServerProtocol):
+    """One connection to a unix socket, from its first byte on."""
+
+    def connectionMade(self) -> None:
+        self.factory.connected.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.factory.connected.discard(self)
+        super().connectionLost(reason)
+
+
 class _RawSocketFactory(WampRawSocketServerFactory):
     """RawSocket with CBOR, for a bounded number of connections."""
 
     noisy = False
-    connections = 64
+    protocol = _RawSocketProtocol
 
-    def __init__(self, sessions: _Sessions, config: dict[str, Any]) -> None:
+    def __init__(self, sessions: _Sessions, connections: int, config: dict[str, Any]) -> None:
         super().__init__(sessions, config)
-        self._open: set[_PeerSession] = sessions.attributes["open"]
-        sessions.attributes["port"] = self
+        self.connections = connections
+        self.connected: set[_RawSocketProtocol] = set()
+        """Those that have not said who they are too."""
 
     def buildProtocol(self, addr: IAddress) -> IProtocol | None:
-        if sum(session.port is self for session in self._open) >= self.connections:
+        if len(self.connected) >= self.connections:
             log.warn("too many connections on one socket: one more is refused")
             return None
         protocol: IProtocol = super().buildProtocol(addr)
         return protocol
+
+    def close(self) -> None:
+        """End every connection without waiting for its goodbye."""
+        for protocol in list(self.connected):
+            protocol.abort()
 
 
 class Router:
@@ -193,12 +213,9 @@ class Router:
         self._own.add(session, self._router, authid=peer.name, authrole=wamp_role(peer))
 
     def rawsocket(self, peer: Peer, options: Any) -> Any:
-        factory = _RawSocketFactory(
-            _Sessions(self._routers, peer=peer, open=self.open),
-            {"serializers": ["cbor"], "max_message_size": options.max_message},
-        )
-        factory.connections = options.connections
-        return factory
+        sessions = _Sessions(self._routers, peer=peer, open=self.open)
+        config = {"serializers": ["cbor"], "options": {"max_message_size": options.max_message}}
+        return _RawSocketFactory(sessions, options.connections, config)
 
     def websocket(self, login: Callable[[str, str], Peer], options: Any) -> Any:
         config = {
@@ -239,6 +256,7 @@ class Router:
 
     def _denied(self, peer: Peer, action: str, uri: str) -> None:
         """Say it once for each thing that is tried: a chute that insists must not fill the log."""
+        uri = uri[:SHOWN]
         denial = (peer, action, uri)
         if denial in self._denials:
             return

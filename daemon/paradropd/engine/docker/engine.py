@@ -112,16 +112,15 @@ class DockerEngine:
         return await self._images.build(spec, output)
 
     async def start(self, spec: InstanceSpec) -> InstanceState:
-        """See the port. In the usual case these are four requests: create, attach, start, inspect."""
+        """See the port. In the usual case these are three requests: create, start, inspect."""
         await self.remove(spec.key)
         await self._networks.ensure(spec.key.chute)
         spec.data_dir.chmod(SHARED_FOLDER)
         entry = self.roster.add(await self._create(spec), spec.key)
         entry.starting = True
         try:
-            await entry.follower.attach()
-            self.roster.watch_output(entry)
             await self._run(entry)
+            self.roster.follow(entry)
             state = await self._started(entry)
         except BaseException:
             await self._scrap(entry)
@@ -196,10 +195,10 @@ class DockerEngine:
 
     async def _remove(self, entry: Entry) -> None:
         """Its last words are waited for: they are often the reason why it goes."""
-        with suppress(NotFound, Conflict):  # gone, has ended, or somebody else is removing it
-            if entry.state is None or entry.state.status is InstanceStatus.RUNNING:
+        if entry.state is None or entry.state.status is InstanceStatus.RUNNING:
+            with suppress(NotFound, Conflict):  # gone, or has ended
                 await self._calls("kill", entry.id)
-        await self.roster.last_words(entry)
+            await self.roster.last_words(entry)
         with suppress(NotFound, Conflict):
             await self._calls("remove_container", entry.id, force=True, v=True)
 

@@ -68,6 +68,31 @@ def stamped(stream: str, payload: bytes) -> Piece:
     return Piece(stream, data, seconds(stamp.decode("ascii")))
 
 
+class News:
+    """Tells the new messages of one stream from those that were seen before.
+
+    dockerd 20.10 repeats up to a whole file of its log when it rotates the log that somebody follows. What lies before the newest
+    message seen is such a repetition, up to and with that message, unless the machine's clock was put back meanwhile. Parts of one
+    long line have the same time, so that alone does not make a repetition.
+    """
+
+    def __init__(self, after: float | None) -> None:
+        """*after*: the time up to which, and with which, everything was seen before."""
+        self._newest = after or 0.0
+        self._repeating = after is not None
+
+    def takes(self, time: float, now: float) -> bool:
+        """Whether the message of *time* is new; *now* is the time on the machine's clock."""
+        if time < self._newest:
+            self._repeating = now >= self._newest
+        elif time > self._newest:
+            self._repeating = False
+        if self._repeating:
+            return False
+        self._newest = time
+        return True
+
+
 def merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """*pieces* with neighbours of the same stream and time joined, and none longer than :data:`CHUNK`.
 

@@ -1,8 +1,8 @@
 """Whether a container's command was really executed.
 
-Without an init runc tells when a command cannot be executed. With one (``Init``: tini 0.19 in Docker 20.10 to 28) the start always
-succeeds: tini forks, the child fails to execute, and the container ends a moment later with 127. We want the first behaviour with
-the second's signals and reaping, so a start looks whether tini's child has become another program.
+Without an init runc tells when a command cannot be executed. With one (``Init``: tini 0.19 in Docker 20.10 to 28) the start
+always succeeds: tini forks, the child fails to execute, and the container ends a moment later with 127. We want
+the first behaviour with the second's signals and reaping, so a start looks whether tini's child has become another program.
 """
 
 from __future__ import annotations

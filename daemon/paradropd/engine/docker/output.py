@@ -1,23 +1,25 @@
-"""What one container prints, followed to its end.
+"""What one container prints, read from Docker's log to its end.
 
-A container that we start is *attached* before it runs: nothing is lost at the start or at the end, and when we read slowly the
-container waits. Docker's log (``logs?follow``) cannot do that: dockerd 20.10 with ``max-size`` was seen to drop 79 of 100 MB that
-a container printed faster than the log was read. It is what remains for a container found running after a restart of ours: it
-has the engine's times, so it goes on from the last time that was seen.
+The log has the engine's own time for everything, so reading goes on after a restart of ours where it stopped, with nothing lost
+and nothing twice. :mod:`.throttle` keeps the container from printing faster than that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IReactorTime
 
-from paradrop.base.exceptions import EngineError
+from paradrop.base.exceptions import ParadropException
 from paradrop.base.seams import WallClock
-from paradropd.engine.docker.frames import Frames, Piece, merged, stamped
+from paradropd.engine.docker.frames import Frames, News, merged, stamped
+from paradropd.engine.docker.throttle import Throttle
 from paradropd.engine.docker.wire import Stream, Wire
 
-KEPT = 512
+FIRST_WORDS = 512
+"""Bytes."""
 
 Deliver = Callable[[str, bytes, float], None]
 """``deliver(stream, data, time)``."""
@@ -27,71 +29,90 @@ class Follower:
     """One container's output.
 
     :ivar last: time of the newest output delivered, in seconds since the epoch.
-    :ivar complaint: the first piece of what it printed on stderr, at most :data:`KEPT` bytes.
-    :ivar reading: whether a stream of it is open, or being opened.
+    :ivar complaint: how the first piece it printed on stderr begins, at most :data:`FIRST_WORDS`.
+    :ivar reading: whether its log is being read.
     """
 
-    def __init__(self, wire: Wire, wall: WallClock, container: str, deliver: Deliver, last: float | None = None) -> None:
-        self._wire, self._wall, self._container, self._deliver = wire, wall, container, deliver
+    def __init__(
+        self, reactor: IReactorTime, wire: Wire, wall: WallClock, container: str, deliver: Deliver, last: float | None = None
+    ) -> None:
+        self._reactor, self._wire, self._wall = reactor, wire, wall
+        self._container, self._deliver = container, deliver
         self.last = last
-        self._stream: Stream | None = None
-        self._closed = False
         self.complaint = b""
-        self._waiting: list[Deferred[None]] = []
         self.reading = False
-
-    async def attach(self) -> None:
-        """Take the output of a container that is about to start. Raises :class:`EngineError`."""
-        frames = Frames()
-
-        def receive(data: bytes) -> None:
-            now = self._wall()
-            self._hand_on(Piece(stream, payload, now) for stream, payload in frames.feed(data))
-
-        await self._read("POST", "attach", receive, stream=1)
+        self._stream: Stream | None = None
+        self._throttle: Throttle | None = None
+        self._closed = False
+        self._one_at_a_time = DeferredLock()
+        self._waiting: list[Deferred[None]] = []
 
     async def follow(self) -> None:
-        """Take what it printed after :attr:`last` and what it still prints. Raises :class:`EngineError`."""
-        frames = Frames()
-        after = self.last
+        """Read what it prints, from :attr:`last` on, until its end. Nothing to do when that is being done.
 
-        def receive(data: bytes) -> None:
-            pieces = (stamped(stream, payload) for stream, payload in frames.feed(data))
-            self._hand_on(piece for piece in pieces if after is None or piece.time > after)
-
-        since = {} if after is None else {"since": f"{after:.9f}"}
-        await self._read("GET", "logs", receive, follow=1, timestamps=1, **since)
-
-    async def _read(self, method: str, what: str, receive: Callable[[bytes], None], **parameters: str | int) -> None:
+        Raises what :meth:`.wire.Wire.stream` raises.
+        """
         if self.reading:
             return
         self.reading = True
-        path = f"/containers/{self._container}/{what}"
         try:
-            self._stream = await self._wire.stream(method, path, receive, parameters={"stdout": 1, "stderr": 1, **parameters})
-        except BaseException:
+            self._throttle = throttle = Throttle(self._reactor, self._wire, self._container)
+            Deferred.fromCoroutine(throttle.open())
+            await self._read(throttle, follow=1)
+        finally:
             self._ended()
-            raise
-        # A stream that broke ends like any other: whoever waits for the end looks at the container next.
-        self._stream.finished.addErrback(lambda failure: failure.trap(EngineError)).addBoth(lambda _: self._ended())
-        if self._closed:
-            self._stream.close()
 
-    def _hand_on(self, pieces: Iterable[Piece]) -> None:
-        for piece in merged(pieces):
-            self.last = piece.time
-            if piece.stream == "err" and not self.complaint:
-                self.complaint = piece.data[:KEPT]
-            self._deliver(*piece)
+    async def rest(self) -> None:
+        """Read what there is after :attr:`last` in the log of a container that has ended.
+
+        Following a log is not enough: it may end a moment before the last lines are in it.
+        """
+        await self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._read(None, follow=0)))
+
+    async def _read(self, throttle: Throttle | None, follow: int) -> None:
+        frames, after, begun = Frames(), self.last, self._wall()
+        news = {stream: News(after) for stream in ("out", "err")}
+
+        def receive(data: bytes) -> None:
+            now = self._wall()
+            stamps = (stamped(stream, payload) for stream, payload in frames.feed(data))
+            pieces = [piece for piece in stamps if news[piece.stream].takes(piece.time, now)]
+            for piece in merged(pieces):
+                self._hand_on(*piece)
+            if throttle is not None:
+                # What was printed before we attached has not been counted there either.
+                throttle.seen(sum(len(piece.data) for piece in pieces if piece.time >= begun))
+
+        parameters: dict[str, str | int] = {"follow": follow, "stdout": 1, "stderr": 1, "timestamps": 1}
+        if after is not None:
+            parameters["since"] = f"{after:.9f}"
+        path = f"/containers/{self._container}/logs"
+        self._stream = stream = await self._wire.stream("GET", path, receive, parameters=parameters)
+        if self._closed:
+            stream.close()
+        try:
+            # A stream that broke ends like any other: whoever waits for the end looks at the container next.
+            with suppress(ParadropException):
+                await stream.finished
+        finally:
+            stream.close()
+
+    def _hand_on(self, stream: str, data: bytes, time: float) -> None:
+        self.last = time
+        if stream == "err" and not self.complaint:
+            self.complaint = data[:FIRST_WORDS]
+        self._deliver(stream, data, time)
 
     def _ended(self) -> None:
         self.reading, self._stream = False, None
+        if self._throttle is not None:
+            self._throttle.close()
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
 
     def ended(self) -> Deferred[None]:
-        """Fires at the end of what is being read; at once when nothing is."""
+        """Fires when its log is no longer being read; at once when it is not."""
         if not self.reading:
             return succeed(None)
         deferred: Deferred[None] = Deferred(self._waiting.remove)
@@ -101,5 +122,6 @@ class Follower:
     def close(self) -> None:
         """Stop reading, for good."""
         self._closed = True
-        if self._stream is not None:
-            self._stream.close()
+        for stream in (self._stream, self._throttle):
+            if stream is not None:
+                stream.close()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -75,7 +75,7 @@ class Roster:
         def deliver(stream: str, data: bytes, time: float) -> None:
             self._observer.output(key, stream, data, time)
 
-        follower = Follower(self._wire, self._wall, container, deliver, last)
+        follower = Follower(self._reactor, self._wire, self._wall, container, deliver, last)
         entry = self._entries[container] = Entry(container, key, follower)
         return entry
 
@@ -110,7 +110,7 @@ class Roster:
         if entry.state is None or known_running != running(item):
             await self.refresh(entry, tell=tell)
         elif known_running:
-            await self._follow(entry)
+            self.follow(entry)
 
     async def refresh(self, entry: Entry, *, tell: bool = True) -> None:
         """Look at one container and tell what changed; its end is told after the last of its output."""
@@ -120,38 +120,29 @@ class Roster:
             self._gone(entry)
             return
         state = state_of(inspected, entry.key, self._names.network(entry.key.chute))
-        if state.started is not None and (state.status is InstanceStatus.RUNNING or entry.state is None):
-            await self._follow(entry)
-        if state.status is InstanceStatus.EXITED:
+        if state.status is InstanceStatus.RUNNING:
+            self.follow(entry)
+        elif follows(state, entry.state):
             await self.last_words(entry)
         self.apply(entry, state, tell=tell)
 
+    def follow(self, entry: Entry) -> None:
+        """See to it that a running container's output is read."""
+        if not entry.follower.reading:
+            self._background(self._follow(entry))
+
     async def _follow(self, entry: Entry) -> None:
-        """Go on reading a container's output from where it was left, when nobody reads it."""
-        if entry.follower.reading:
-            return
-        with suppress(EngineError, NotFound):  # the container or Docker is going: the next look tells
-            await entry.follower.follow()
-            self.watch_output(entry)
-
-    def watch_output(self, entry: Entry) -> None:
-        """See to it that output that ends before its container does is taken up again: a program may close its own stdout."""
-
-        async def look_again() -> None:
-            await entry.follower.ended()
-            await deferLater(self._reactor, STREAM_ENDED)
-            if not entry.leaving and entry.state is not None and entry.state.status is InstanceStatus.RUNNING:
-                await self.refresh(entry)
-
-        self._background(look_again())
+        """Reading that ends before its container does is taken up again: the log is sometimes cut off when Docker rotates it."""
+        await entry.follower.follow()
+        await deferLater(self._reactor, STREAM_ENDED)
+        if not entry.leaving and entry.state is not None and entry.state.status is InstanceStatus.RUNNING:
+            await self.refresh(entry)
 
     async def last_words(self, entry: Entry) -> None:
         """Wait until all output of an ended container is here, at most :data:`LAST_WORDS`."""
-        ended: Deferred[None] = entry.follower.ended().addTimeout(LAST_WORDS, self._reactor)
-        try:
-            await ended
-        except TimeoutError:
-            entry.follower.close()
+        with suppress(EngineError, NotFound, TimeoutError):
+            await entry.follower.ended().addTimeout(LAST_WORDS, self._reactor)
+            await entry.follower.rest()
 
     def apply(self, entry: Entry, state: InstanceState, *, tell: bool = True) -> None:
         """Note a state, and tell it when it is news."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
@@ -54,6 +54,15 @@ class Stream(Protocol):
             self.finished.callback(None)
         else:
             self.finished.errback(Failure(EngineUnavailable(f"the connection to Docker broke: {reason.getErrorMessage()}")))
+
+    def pause(self) -> None:
+        """Take nothing more until :meth:`resume`."""
+        if self.transport is not None:
+            cast(IPushProducer, self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        if self.transport is not None:
+            cast(IPushProducer, self.transport).resumeProducing()
 
     def close(self) -> None:
         """Stop reading. Nothing to do when it has ended."""

@@ -39,6 +39,7 @@ class Child(ProcessProtocol):
         self._ready = False
         self._waiting: list[Deferred[int]] = []
         self._session = 0
+        self._killed = False
         self.exit_code: int | None = None
         self.on_ready: Callable[[], None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
@@ -106,6 +107,7 @@ class Child(ProcessProtocol):
         """
         with contextlib.suppress(psutil.NoSuchProcess, ProcessExitedAlready):
             root = psutil.Process(self.pid)
+            self._killed = True
             for process in [*root.children(recursive=True), root]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
@@ -158,7 +160,9 @@ class Child(ProcessProtocol):
         status = reason.value
         number = getattr(status, "signal", None)
         code = 128 + number if number is not None else getattr(status, "exitCode", None)
-        self.exit_code = 1 if code is None else code
+        # What was killed from outside says so, whatever the sandbox makes of the death of the process it watched:
+        # unshare 2.38 may end with 1.
+        self.exit_code = 128 + signal.SIGKILL if self._killed else 1 if code is None else code
         self.transport = None
         self.on_end(self.exit_code)
         self._tell_standing(self.exit_code)

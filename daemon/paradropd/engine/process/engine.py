@@ -16,12 +16,12 @@ from paradrop.base.seams import Threads, WallClock
 from paradrop.values import EngineInfo
 from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec, InstanceState, InstanceStatus, Observer
 
-from . import limits as limits_of
 from .builder import Builder
 from .child import Child, spawn
+from .groups import find
 from .images import Images
-from .limits import Cell, Limiter
-from .probing import Candidates, candidates, hand_over, probe
+from .limits import CONTROLLERS, Cell, Limiter, ResourceLimiter
+from .probing import PYTHON, Candidates, candidates, hand_over, probe
 from .program import environment_of, resolve
 from .sandbox import Room, Sandbox, dressed, joined
 
@@ -61,19 +61,24 @@ class ProcessEngine:
         device: str,
         environment: Mapping[str, str],
         sandboxes: Candidates = candidates,
-        limiter: Callable[[str], Limiter] = limits_of.find,
+        proof: tuple[str, ...] = PYTHON,
+        limiter: Callable[[str], Limiter] = find,
     ) -> None:
         """*home* is the engine's own folder; *device* tells this device's control groups from others'; *environment* is the
-        daemon's. *sandboxes* and *limiter* decide how programs are kept apart and limited. The thread that runs the reactor must
-        live as long as the daemon: the kernel counts the end of that thread as the end of the parent (``prctl(2)``)."""
+        daemon's. *sandboxes* and *limiter* decide how programs are kept apart and limited; the first sandbox in which the
+        command *proof* succeeds is taken.
+
+        The thread that runs the reactor must live as long as the daemon: the kernel counts the end of that thread as the end
+        of the parent (``prctl(2)``).
+        """
         self._processes, self._clock, self._threads, self._wall = processes, clock, threads, wall
         self._home, self._device, self._environment = home, device, environment
-        self._sandboxes, self._find_limiter = sandboxes, limiter
+        self._ways, self._proof, self._find_limiter = sandboxes, proof, limiter
         self._images = Images(home / "images")
         self._instances: dict[InstanceKey, _Instance] = {}
         self._observer: Observer | None = None
         self._sandbox: Sandbox | None = None
-        self._limiter: Limiter = limits_of.ResourceLimiter()
+        self._limiter: Limiter = ResourceLimiter()
         self._null = -1
         self._builder: Builder | None = None
 
@@ -82,7 +87,7 @@ class ProcessEngine:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._builder = Builder(self._processes, self._threads, self._images, self._environment, self._null)
         self._limiter = await self._threads(self._find_limiter, self._device)
-        self._sandbox = await probe(self._processes, self._threads, self._sandboxes(self._home), self._home, self._null)
+        self._sandbox = await probe(self._processes, self._threads, self._ways(self._home), self._home, self._null, self._proof)
         self._observer = observer
         return await self.info()
 
@@ -90,8 +95,8 @@ class ProcessEngine:
         if self._sandbox is None:
             detail = "neither bubblewrap nor setpriv can be used here" if self._builder else "the engine is not open"
             return EngineInfo(name=self.name, available=False, detail=detail)
-        limited = tuple(word for word in limits_of.WORDS.values() if word in self._words(self._sandbox))
-        unlimited = tuple(word for word in limits_of.WORDS.values() if word not in limited)
+        limited = tuple(word for word in CONTROLLERS if word in self._words(self._sandbox))
+        unlimited = tuple(word for word in CONTROLLERS if word not in limited)
         return EngineInfo(
             name=self.name,
             isolates=(*self._sandbox.isolates, *limited),
@@ -100,8 +105,8 @@ class ProcessEngine:
         )
 
     def _words(self, sandbox: Sandbox) -> frozenset[str]:
-        """What is limited; the number of processes is, too, by resource limits inside a user namespace."""
-        by_user = {limits_of.WORDS["pids"]} if sandbox.own_users else set()
+        """What is limited; the number of processes is, too, by resource limits where the kernel can count them."""
+        by_user = {"pids"} if sandbox.countable else set()
         return self._limiter.words | by_user
 
     async def build(self, spec: BuildSpec, output: Callable[[str], None]) -> str:
@@ -137,7 +142,7 @@ class ProcessEngine:
         environment: Mapping[str, str],
         program: tuple[str, ...],
     ) -> InstanceState:
-        outside, inside = dressed(environment, cell.wrap(program, own_users=sandbox.own_users))
+        outside, inside = dressed(environment, cell.wrap(program, countable=sandbox.countable))
         child = Child(lambda stream, data: self._printed(instance, stream, data), sandbox.wrappers)
         state = InstanceState(key=spec.key, status=InstanceStatus.RUNNING, started=self._wall(), address=ADDRESS)
         instance = _Instance(spec, room, cell, child, environment, state)
@@ -193,7 +198,7 @@ class ProcessEngine:
             innermost = await self._threads(instance.child.innermost)
         except ProcessExitedAlready:
             raise ChuteNotRunning(f"{key} is not running") from None
-        outside, inside = dressed(instance.environment, instance.cell.wrap(program, own_users=sandbox.own_users))
+        outside, inside = dressed(instance.environment, instance.cell.wrap(program, countable=sandbox.countable))
         line = joined(instance.cell.doors, sandbox.enter(innermost, instance.room, inside))
         child = Child()
         spawn(self._processes, child, line, outside, self._null, silent=True)

@@ -19,20 +19,31 @@ Candidates = Callable[[Path], Sequence[Sandbox]]
 """The ways to try, best first, for an engine whose home is that folder."""
 
 
+PYTHON = ("python3", "-I", "-S", "-c", "")
+"""Succeeds where Python can be reached."""
+
+
 def candidates(home: Path) -> Sequence[Sandbox]:
     """All the ways there are. Where the user nobody cannot reach Python or *home*, root's programs must stay root's, without
     capabilities."""
     root = os.geteuid() == 0
     as_nobody = (Plain(nobody=True, namespace=True), Plain(nobody=True, namespace=False)) if root else ()
     as_itself = (Plain(namespace=True), Plain(namespace=False, capable=root))
-    return (Bubblewrap(look(home)), *as_nobody, *as_itself)
+    return (Bubblewrap(look(home), root=root), *as_nobody, *as_itself)
 
 
-async def probe(processes: IReactorProcess, threads: Threads, ways: Sequence[Sandbox], home: Path, null: int) -> Sandbox | None:
-    """The first of *ways* in which Python starts."""
+async def probe(
+    processes: IReactorProcess,
+    threads: Threads,
+    ways: Sequence[Sandbox],
+    home: Path,
+    null: int,
+    proof: tuple[str, ...],
+) -> Sandbox | None:
+    """The first of *ways* in which the command *proof* succeeds."""
     image = home / "probe"
     await threads(image.mkdir, exist_ok=True)
-    program = await threads(resolve, ("python3", "-I", "-S", "-c", ""), image, search_path(image))
+    program = await threads(resolve, proof, image, search_path(image))
     for way in ways:
         child = Child(wrappers=way.wrappers)
         try:

@@ -72,8 +72,9 @@ class Sandbox(Protocol):
     shares: tuple[str, ...]
     wrappers: int
     """How many processes of the sandbox stand between the daemon and the program."""
-    own_users: bool
-    """Whether programs are in a user namespace of their own."""
+    countable: bool
+    """Whether the kernel can count a program's processes apart from others: they are in a user namespace of their own, and their
+    user outside is not root."""
     changes_user: bool
     """Whether programs run as :data:`NOBODY`, so that files must be handed over to that user."""
 
@@ -96,14 +97,14 @@ class Bubblewrap:
     """
 
     detail = "bubblewrap"
-    isolates = ("files", "processes", "users", "privileges")
-    shares = ("network",)
+    isolates: tuple[str, ...] = ("files", "processes", "users", "privileges")
+    shares: tuple[str, ...] = ("network",)
     wrappers = 2
-    own_users = True
     changes_user = False
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, *, root: bool) -> None:
+        """*root*: whether the daemon is root."""
+        self._view, self.countable = view, not root
 
     def places(self, room: Room) -> tuple[str, str]:
         return "/data", "/paradrop"
@@ -142,14 +143,14 @@ class Plain:
     """
 
     changes_user: bool
-    own_users = False
+    countable = False
 
     def __init__(self, *, namespace: bool, nobody: bool = False, capable: bool = True) -> None:
         self._namespace, self._capable = namespace, capable
         self.changes_user = nobody
         self.detail = "setpriv and unshare" if namespace else "setpriv"
-        self.isolates = ("processes", "privileges") if namespace else ("privileges",)
-        self.shares = ("files", "network", "users") if namespace else ("files", "network", "users", "processes")
+        self.isolates: tuple[str, ...] = ("processes", "privileges") if namespace else ("privileges",)
+        self.shares: tuple[str, ...] = ("files", "network", "users") + (() if namespace else ("processes",))
         self.wrappers = 2 if namespace else 0
 
     def places(self, room: Room) -> tuple[str, str]:

@@ -1,0 +1,93 @@
+"""The database: all of a transaction or none, the newest schema, and a full disk that is told of."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from paradrop.base.exceptions import InteralException, StorageFull
+from paradropd.storage import SCHEMA, Database
+
+ADD = "INSERT INTO chutes VALUES (?, 'running', 1)"
+NAMES = "SELECT name FROM chutes ORDER BY name"
+
+
+def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    first = Database(tmp_path / "db")
+    with first.transaction() as connection:
+        connection.execute(ADD, ("hello",))
+    first.close()
+    second = Database(tmp_path / "db")
+    assert second.rows(NAMES) == [("hello",)]
+    second.close()
+
+
+def test_what_was_written_is_there_for_another_reader_at_once(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    with database.transaction() as connection:
+        connection.execute(ADD, ("hello",))
+    other = sqlite3.connect(tmp_path / "db")
+    assert other.execute(NAMES).fetchall() == [("hello",)]
+    other.close()
+    database.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing() -> None:
+    database = Database(":memory:")
+    with pytest.raises(sqlite3.IntegrityError), database.transaction() as connection:
+        connection.executemany(ADD, [("hello",), ("hello",)])
+    assert database.rows(NAMES) == []
+    with database.transaction() as connection:
+        connection.execute(ADD, ("hello",))
+    assert database.rows(NAMES) == [("hello",)]
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_is_told_of(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    with database.transaction() as connection:
+        connection.execute(ADD, ("before",))
+    ((pages,),) = database.rows("PRAGMA page_count")
+    database.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageFull), database.transaction() as connection:
+        connection.executemany(ADD, [("small",), ("x" * 100_000,)])
+    assert database.rows(NAMES) == [("before",)]
+    database.rows("PRAGMA max_page_count = 1000000")
+    with database.transaction() as connection:
+        connection.execute(ADD, ("x" * 100_000,))
+    database.close()
+
+
+def test_another_mistake_is_not_called_a_full_disk() -> None:
+    database = Database(":memory:")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), database.transaction() as connection:
+        connection.execute("INSERT INTO nowhere VALUES (1)")
+
+
+def test_the_schema_counts_its_versions() -> None:
+    assert Database(":memory:").rows("PRAGMA user_version") == [(len(SCHEMA),)]
+
+
+def test_power_cuts_are_reckoned_with(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    assert database.rows("PRAGMA journal_mode") == [("wal",)]
+    assert database.rows("PRAGMA synchronous") == [(2,)]  # FULL
+    database.close()
+
+
+def test_a_database_of_a_newer_paradrop_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    newer = sqlite3.connect(tmp_path / "db")
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(InteralException, match="newer Paradrop"):
+        Database(tmp_path / "db")
+    assert sqlite3.connect(tmp_path / "db").execute("PRAGMA user_version").fetchone() == (99,)
+
+
+@pytest.mark.parametrize("content", [b"this is a text and no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "db").write_bytes(content)
+    with pytest.raises(InteralException, match="db: "):
+        Database(tmp_path / "db")
+    assert (tmp_path / "db").read_bytes() == content
