@@ -28,7 +28,7 @@ from paradrop.base.seams import inline
 from paradrop.logstore import LogStore
 from paradrop.source import SourceLimits
 from paradrop.values import ChangeRecord, ChuteStatus, ProcedureInfo, SourceTree, TreeEntry
-from paradropd.blobs import Blobs
+from paradropd.blobs import MAX_PIECE, Blobs
 from paradropd.changes.perform import Performer, Times
 from paradropd.changes.service import Changes
 from paradropd.changes.steps import Step
@@ -250,7 +250,8 @@ class World:
 
     def _entry(self, path: str, data: bytes) -> TreeEntry:
         digest = hashlib.sha256(data).hexdigest()
-        self.blobs.put(digest, len(data), 0, data)
+        for begin in range(0, len(data) or 1, MAX_PIECE):
+            self.blobs.put(digest, len(data), begin, data[begin : begin + MAX_PIECE])
         return TreeEntry(path=path, size=len(data), sha256=digest)
 
     def _next_due(self) -> float | None:

@@ -22,4 +22,20 @@ finally:
     for _name in _hidden:
         del sys.modules[_name]
 
-CBORSerializer = autobahn.wamp.serializer.CBORSerializer
+QUOTED = 200
+"""Characters of a refused answer that are told of it."""
+
+
+class CBORSerializer(autobahn.wamp.serializer.CBORSerializer):  # type: ignore[misc]
+    """CBOR, with two mistakes of Autobahn (26.10) put right that would leave a caller without any answer."""
+
+    def serialize(self, msg: Any) -> tuple[bytes, bool]:
+        """Implements :func:`autobahn.wamp.interfaces.ISerializer.serialize`. Raises ``SerializationError``."""
+        if isinstance(msg, Error) and msg.error in (ApplicationError.PAYLOAD_SIZE_EXCEEDED, ApplicationError.INVALID_PAYLOAD):
+            # The error quotes the whole answer that could not be sent, and so could not be sent either.
+            msg.args = [str(arg)[:QUOTED] for arg in msg.args or ()]
+        try:
+            data: tuple[bytes, bool] = super().serialize(msg)
+        except cbor2.CBOREncodeError as problem:
+            raise SerializationError(str(problem)) from problem  # what Autobahn expects, and cbor2 6 does not raise
+        return data

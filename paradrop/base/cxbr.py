@@ -342,6 +342,12 @@ def _of_our_tree(error: str, action: str, uri: str) -> ParadropException | None:
             return Conflict(f"{uri} is registered already")
         case ApplicationError.CANCELED:
             return Unreachable(f"whoever answers {uri} went away")
+        case ApplicationError.INVALID_URI:
+            return InvalidInput(f"{uri!r} is no name on the fabric")
+        case ApplicationError.PAYLOAD_SIZE_EXCEEDED:
+            return ParadropException(f"the answer of {uri} is larger than the fabric takes")
+        case ApplicationError.INVALID_PAYLOAD:
+            return ParadropException(f"the answer of {uri} is nothing that can be sent")
         case reason if reason.startswith("wamp.close."):
             return Unreachable("the link to the fabric went down")
     return None

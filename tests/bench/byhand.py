@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bench.place import NotMeasured
 from twisted.internet.defer import Deferred
 
 from paradrop import uris
@@ -111,7 +112,7 @@ class ByHand:
         try:
             await self._session.stockCall(self._uri, "World")
         except NotFound:
-            raise SystemExit(f"{self._uri} is registered and does not answer") from None
+            raise NotMeasured(f"{self._uri} is registered and does not answer") from None
         except ParadropException:
             return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from bench.daemon import Client, daemon
 from bench.node import crossbar
 from bench.peers import ROUTERS, SESSIONS, Round
-from bench.place import ROOT, Place
+from bench.place import ROOT, NotMeasured, Place
 from bench.report import Row, Section, Spread, Target
 
 from paradrop.base.seams import in_thread
@@ -64,12 +63,11 @@ async def _chute(client: Client, name: str, uses: str) -> None:
 def _peers(callee: list[str], caller: list[str], options: list[str]) -> list[Round]:
     """What the caller measures. Blocks until it is done."""
     program = [sys.executable, str(ROOT / "tests" / "bench" / "peers.py")]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with subprocess.Popen([*program, "callee", *callee], stdout=subprocess.PIPE, env=environment) as serving:
+    with subprocess.Popen([*program, "callee", *callee], stdout=subprocess.PIPE) as serving:
         try:
             if serving.stdout is None or serving.stdout.readline().strip() != b"ready":
-                raise SystemExit("the callee did not start")
-            answer = subprocess.run([*program, "caller", *caller, *options], stdout=subprocess.PIPE, check=True, env=environment)
+                raise NotMeasured("the callee did not start")
+            answer = subprocess.run([*program, "caller", *caller, *options], stdout=subprocess.PIPE, check=True)
         finally:
             serving.terminate()
     return [Round(*fields) for fields in json.loads(answer.stdout)]

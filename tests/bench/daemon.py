@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import docker.errors
-from bench.place import Place
+from bench.place import DOCKER_URL, NotMeasured, Place
 from twisted.internet.task import deferLater
 
 from paradrop import uris
@@ -67,12 +67,12 @@ class Client:
         await send(self.device, source.tree, source.files, read_piece, lambda have, total: None)
 
     async def deploy(self, tree: SourceTree) -> Ended:
-        """Deploy *tree*, whose content is there, and wait. Raises ``SystemExit`` with the reason when it is not done."""
+        """Deploy *tree*, whose content is there, and wait. Raises :class:`NotMeasured` with the reason when it is not done."""
         self._changes.clear()
         begun = time.perf_counter()
         ended = await self._ended(await self.device.deploy(tree))
         if ended.record.state is not ChangeState.DONE:
-            raise SystemExit(f"the deploy was {ended.record.state}: {ended.record.reason}")
+            raise NotMeasured(f"the deploy was {ended.record.state}: {ended.record.reason}")
         return replace(ended, seconds=ended.seconds - begun)
 
     async def remove(self, chute: str) -> None:
@@ -83,7 +83,7 @@ class Client:
         while (heard := await self._changes.next(SILENCE)) is not None:
             if heard["id"] == asked.id and ChangeState(heard["state"]).final:
                 return Ended(read(ChangeRecord, heard), time.perf_counter())
-        raise SystemExit(f"nothing was heard of the change {asked.id} for {SILENCE:g} s")
+        raise NotMeasured(f"nothing was heard of the change {asked.id} for {SILENCE:g} s")
 
 
 @dataclass(slots=True)
@@ -98,18 +98,24 @@ class Daemon:
     def pid(self) -> int:
         return self.process.pid
 
+    def containers(self) -> list[dict[str, Any]]:
+        """What Docker has of this daemon's, the newest first. Blocks."""
+        identity = (self.home / "device-id").read_text(encoding="ascii").strip()
+        found: list[dict[str, Any]] = self.place.docker.api.containers(filters={"label": f"{DEVICE_LABEL}={identity}"})
+        return found
+
     def chute_socket(self, chute: str) -> Path:
         return self.home / "run" / "chutes" / chute / "fabric.sock"
 
     async def dial(self) -> Fabric:
-        """A session on the control socket, as soon as there is one. Raises ``SystemExit`` when the daemon does not start."""
+        """A session on the control socket, as soon as there is one. Raises :class:`NotMeasured` when it does not start."""
         control = self.home / "run" / "control.sock"
         while self.process.poll() is None and time.perf_counter() < self.begun + READY:
             if control.exists():
                 with suppress(Unreachable):
                     return await dial(Target(f"unix:{control}", str(control)), self.place.reactor)
             await deferLater(self.place.reactor, LOOK)
-        raise SystemExit(f"paradropd did not start: {(self.home / 'stderr').read_text(encoding='utf-8')[-2000:]}")
+        raise NotMeasured(f"paradropd did not start: {(self.home / 'stderr').read_text(encoding='utf-8')[-2000:]}")
 
     async def client(self) -> Client:
         client = Client(await self.dial(), self.place.reactor)
@@ -122,7 +128,7 @@ async def daemon(place: Place, *settings: str, engine: str | None = None) -> Asy
     """A daemon with *settings* (``KEY:value``), ended afterwards with everything it made."""
     home = Path(tempfile.mkdtemp(prefix="pd-bench-"))
     command = [str(place.paradropd), "--home", str(home), "--quiet"]
-    for setting in ("PORTAL_SERVER_PORT:0", f"ENGINE:{engine or place.engine}", *settings):
+    for setting in ("PORTAL_SERVER_PORT:0", f"ENGINE:{engine or place.engine}", f"DOCKER_SOCKET:{DOCKER_URL}", *settings):
         command += ["--set", setting]
     with (home / "stderr").open("wb") as errors:
         begun = time.perf_counter()

@@ -8,9 +8,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from bench.byhand import ByHand
-from bench.daemon import Client, Ended, clear, daemon, versions
+from bench.daemon import Client, Daemon, Ended, clear, daemon, versions
 from bench.node import crossbar
-from bench.place import Place
+from bench.place import NotMeasured, Place
 from bench.report import Compare, Row, Section, Spread, Target
 
 from paradrop.base.cxbr import BaseSession
@@ -42,7 +42,8 @@ async def measure(place: Place) -> Section:
         sources = versions(place.hello, Path(folder))
         manifest = parse((Path(folder) / "one" / "paradrop.yaml").read_bytes())
         if manifest.health is None or len(manifest.services) != 1:
-            raise SystemExit(f"{place.hello}: this bench wants a chute of one service, with a procedure as its health")
+            raise NotMeasured(f"{place.hello}: this bench wants a chute of one service, with a procedure as its health")
+        place.say(f"deploy: {place.rounds(50, 6) + 2} by the daemon, and as many by hand")
         async with crossbar(place) as bare, daemon(place) as running:
             client = await running.client()
             session = await BaseSession.start(f"unix:{bare}", LOCAL_PDID, reconnect=False, reactor=place.reactor)
@@ -52,7 +53,7 @@ async def measure(place: Place) -> Section:
             await in_thread(clear, place.docker, other.device)
             try:
                 await other.open()
-                await _rounds(place, client, sources, other, manifest, ours, hand)
+                await _rounds(running, client, sources, other, manifest, ours, hand)
             finally:
                 await in_thread(clear, place.docker, other.device)
                 session.stop()
@@ -70,17 +71,16 @@ async def measure(place: Place) -> Section:
 
 
 async def _rounds(
-    place: Place, client: Client, sources: tuple[Scan, Scan], other: ByHand, manifest: Manifest, ours: Figures, hand: Figures
+    running: Daemon, client: Client, sources: tuple[Scan, Scan], other: ByHand, manifest: Manifest, ours: Figures, hand: Figures
 ) -> None:
     """Deploy by turns. The first two of each are not counted: they build, and have nothing to stop."""
     images: dict[int, str] = {}
-    for number in range(place.rounds(50, 6) + 2):
+    for number in range(running.place.rounds(50, 6) + 2):
         which = number % 2
-        place.say(f"deploy: {number + 1}")
         await client.send(sources[which])
         ended = await client.deploy(sources[which].tree)
         if which not in images:
-            images[which] = await in_thread(_image, place, manifest.name)
+            images[which] = await in_thread(_image, running)
         environment = {
             "PARADROP_CHUTE_NAME": manifest.name,
             "PARADROP_CHUTE_VERSION": str(number),
@@ -94,11 +94,10 @@ async def _rounds(
             _add(hand, taken, stages)
 
 
-def _image(place: Place, chute: str) -> str:
-    """The image that the daemon has just built: that of the chute's newest container."""
-    label = f"org.paradrop.chute={chute}"
-    (newest, *_) = place.docker.api.containers(filters={"label": label}, latest=True)
-    return str(place.docker.api.inspect_container(newest["Id"])["Config"]["Image"])
+def _image(running: Daemon) -> str:
+    """The image that the daemon has just built: that of its newest container."""
+    newest, *_ = running.containers()
+    return str(newest["Image"])
 
 
 def _stages(ended: Ended) -> dict[str, float]:

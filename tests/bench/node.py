@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from bench.place import Place, console_script
+from bench.place import NotMeasured, Place, console_script
 from twisted.internet.task import deferLater
 
 from paradrop.base.seams import in_thread
@@ -53,7 +53,7 @@ async def crossbar(place: Place) -> AsyncIterator[Path]:
         give_up = time.monotonic() + READY
         while not answers(path):
             if process.poll() is not None or time.monotonic() > give_up:
-                raise SystemExit(f"crossbar did not start: {(folder / 'output').read_text(encoding='utf-8')[-2000:]}")
+                raise NotMeasured(f"crossbar did not start: {(folder / 'output').read_text(encoding='utf-8')[-2000:]}")
             await deferLater(place.reactor, 0.05)
         path.chmod(0o666)
         yield path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,11 @@ import docker.errors
 
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "paradrop/python3:1"
+DOCKER_URL = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+
+class NotMeasured(Exception):
+    """A section came to no figure; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,7 @@ class Place:
 def look(say: Callable[[str], None]) -> tuple[Any, str]:
     """docker-py's client with the base image of light chutes in it, or ``None`` and why not."""
     try:
-        client = docker.from_env(timeout=300)
+        client = docker.DockerClient(DOCKER_URL, timeout=300)
         client.ping()
     except docker.errors.DockerException as problem:
         return None, f"Docker does not answer ({problem})"
@@ -63,9 +69,9 @@ def look(say: Callable[[str], None]) -> tuple[Any, str]:
 
 
 def console_script(name: str) -> Path:
-    """The console script *name* beside this Python. Raises ``SystemExit`` when it is not installed."""
+    """The console script *name* beside this Python. Raises :class:`NotMeasured` when it is not installed."""
     beside = Path(sys.executable).with_name(name)
     found = beside if beside.exists() else shutil.which(name)
     if found is None:
-        raise SystemExit(f"{name} is not installed beside {sys.executable}: run `make setup`")
+        raise NotMeasured(f"{name} is not installed beside {sys.executable}: run `make setup`")
     return Path(found)

@@ -54,6 +54,8 @@ async def measure(reactor: Any, options: argparse.Namespace) -> int:
     from bench import place as places
     from bench import report
 
+    from paradrop.base.exceptions import ParadropException
+
     def say(text: str) -> None:
         print(f"… {text}", file=sys.stderr, flush=True)
 
@@ -72,15 +74,19 @@ async def measure(reactor: Any, options: argparse.Namespace) -> int:
     print(
         "Read: p50 / p99 of many values, min / median / max of few. Targets are shown, not enforced." + " QUICK" * options.quick
     )
-    sections = []
+    sections, code = [], 0
     for name in options.only or SECTIONS:
-        sections.append(await import_module(SECTIONS[name]).measure(place))
-        report.show(sections[-1], sys.stdout)
+        try:
+            section = await import_module(SECTIONS[name]).measure(place)
+        except (places.NotMeasured, ParadropException) as problem:
+            section, code = report.Section(name=name, title="could not be measured", notes=(str(problem),)), 1
+        sections.append(section)
+        report.show(section, sys.stdout)
     if client is not None:
         client.close()
     if options.json is not None:
         options.json.write_text(report.document(machine(), sections) + "\n", encoding="utf-8")
-    return 0
+    return code
 
 
 def main() -> None:
@@ -93,7 +99,25 @@ def main() -> None:
     from twisted.internet.task import react
 
     txaio.use_twisted()
-    react(lambda reactor: Deferred.fromCoroutine(measure(reactor, options)))
+
+    def begin(reactor: Any) -> Deferred[Any]:
+        running: Deferred[Any] = Deferred.fromCoroutine(measure(reactor, options)).addCallback(sys.exit)
+        ended: Deferred[None] = Deferred()
+
+        def stop() -> Deferred[None]:
+            # Ctrl-C: what was started is ended before the reactor is.
+            running.cancel()
+            return ended
+
+        reactor.addSystemEventTrigger("before", "shutdown", stop)
+        return running.addBoth(_pass_on, ended)
+
+    react(begin)
+
+
+def _pass_on(result: Any, ended: Any) -> Any:
+    ended.callback(None)
+    return result
 
 
 if __name__ == "__main__":

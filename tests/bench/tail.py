@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.daemon import Client, daemon
+from bench.daemon import Client, Daemon, daemon
 from bench.place import Place
 from bench.report import Row, Section, Spread, Target
 from twisted.internet.defer import Deferred
@@ -141,7 +141,7 @@ async def measure(place: Place) -> Section:
         await _deploy(client)
         follower = Follower(client, ours, lines)
         await follower.open()
-        docker = await in_thread(_docker, place, theirs)
+        docker = await in_thread(_docker, running, theirs)
         await deferLater(place.reactor, seconds)
         begun = time.time()
         await client.fabric.call(uris.resolve(f"{CHUTE}.burst"), lines)
@@ -167,11 +167,11 @@ async def _deploy(client: Client) -> None:
         await client.deploy(source.tree)
 
 
-def _docker(place: Place, heard: Heard) -> DockerFollower | None:
-    if place.docker is None:
+def _docker(running: Daemon, heard: Heard) -> DockerFollower | None:
+    if running.place.docker is None:
         return None
-    (container,) = place.docker.api.containers(filters={"label": f"org.paradrop.chute={CHUTE}"})
-    follower = DockerFollower(place.docker, container["Id"], heard)
+    (container,) = running.containers()
+    follower = DockerFollower(running.place.docker, container["Id"], heard)
     follower.start()
     return follower
 

@@ -1,65 +1,57 @@
-"""The choice of an engine, and that nothing else is made or asked."""
+"""The choice of an engine, and that Docker is asked only when it matters."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
+import socket
+import threading
+from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
 from paradrop.base.exceptions import InvalidSettings
-from paradropd.engine.choose import choose, make_engine
-from paradropd.engine.memory import MemoryEngine
+from paradropd.engine.choose import answers, choose
 
 
-@pytest.mark.parametrize(
-    ("setting", "answers", "name"),
-    [
-        ("auto", True, "docker"),
-        ("auto", False, "process"),
-        ("docker", False, "docker"),
-        ("process", True, "process"),
-    ],
-)
-def test_choose(setting: str, answers: bool, name: str) -> None:
-    assert choose(setting, answers) == name
+@pytest.mark.parametrize(("docker", "name"), [(True, "docker"), (False, "process")])
+def test_auto_is_docker_where_it_answers(docker: bool, name: str) -> None:
+    assert choose("auto", lambda: docker) == name
+
+
+@pytest.mark.parametrize("setting", ["docker", "process", "memory"])
+def test_a_named_engine_is_taken_without_asking(setting: str) -> None:
+    def asked() -> bool:
+        raise AssertionError("Docker was asked")
+
+    assert choose(setting, asked) == setting
 
 
 @pytest.mark.parametrize("setting", ["", "Docker", "podman"])
 def test_an_unknown_engine_is_refused_with_those_there_are(setting: str) -> None:
     with pytest.raises(InvalidSettings, match="auto, docker, process"):
-        choose(setting, True)
+        choose(setting, lambda: True)
 
 
-class TestMakeEngine(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.asked = 0
-        self.made: list[str] = []
+@pytest.mark.parametrize(
+    ("answer", "known"), [(b"HTTP/1.0 200 OK\r\n\r\nOK", True), (b"HTTP/1.0 500 Oh\r\n\r\n", False), (b"", False)]
+)
+def test_docker_answers_with_200(tmp_path: Path, answer: bytes, known: bool) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
 
-    async def answers(self) -> bool:
-        self.asked += 1
-        return True
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(answer)
 
-    def maker(self, name: str) -> MemoryEngine:
-        self.made.append(name)
-        clock = Clock()
-        return MemoryEngine(clock, clock.seconds)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert answers(f"unix://{path}") is known
+        thread.join()
 
-    def make(self, setting: str) -> Coroutine[Any, Any, Any]:
-        makers = {"docker": lambda: self.maker("docker"), "process": lambda: self.maker("process")}
-        return make_engine(setting, self.answers, makers)
 
-    def test_auto_asks_docker(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.make("auto")))
-        assert (self.asked, self.made) == (1, ["docker"])
-
-    def test_a_named_engine_is_made_without_asking(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.make("process")))
-        assert (self.asked, self.made) == (0, ["process"])
-
-    def test_an_unknown_one_makes_nothing(self) -> None:
-        self.failureResultOf(Deferred.fromCoroutine(self.make("podman")), InvalidSettings)
-        assert self.made == []
+@pytest.mark.parametrize("url", ["unix:///nowhere/docker.sock", "tcp://somewhere:2375"])
+def test_nobody_there_is_a_no(url: str) -> None:
+    assert answers(url) is False

@@ -12,7 +12,7 @@ from paradrop.base.exceptions import BuildFailed, StartFailed, StorageFull
 from paradrop.manifest.model import MIB, Limits
 from paradropd.engine.port import SourceFile
 from paradropd.engine.process.builder import LAST_LINES, Lines
-from paradropd.engine.process.groups import WRAPPERS, GroupLimiter, find, settings
+from paradropd.engine.process.groups import WRAPPERS, GroupLimiter, find, group_name, settings
 from paradropd.engine.process.images import MARK, Images
 from paradropd.engine.process.limits import ResourceLimits
 from paradropd.engine.process.program import environment_of, resolve
@@ -180,6 +180,10 @@ class TestLimits:
         cell = ResourceLimits(LIMITS)
         assert cell.wrap(("x",), countable=True) == ("prlimit", "--data=67108864", "--nproc=10", "--core=0", "x")
         assert "--nproc=10" not in cell.wrap(("x",), countable=False)
+
+    def test_two_homes_never_share_groups(self, tmp_path: Path) -> None:
+        assert group_name("d", tmp_path / "a") != group_name("d", tmp_path / "b")
+        assert group_name("d", tmp_path / "a") == group_name("d", tmp_path / "x" / ".." / "a")
 
     def test_a_machine_without_groups(self, tmp_path: Path) -> None:
         assert find("d", tmp_path, "0::/\n").words == {"memory"}

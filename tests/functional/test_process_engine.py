@@ -20,7 +20,7 @@ from paradrop.manifest.model import PortBinding, ServiceKind
 from paradropd.engine.contract import SandboxContract
 from paradropd.engine.port import InstanceKey
 from paradropd.engine.process import ProcessEngine
-from paradropd.engine.process.groups import find
+from paradropd.engine.process.groups import find, group_name
 from paradropd.engine.process.limits import Limiter, ResourceLimiter
 from paradropd.engine.process.probing import PYTHON, Candidates, candidates
 from paradropd.engine.process.sandbox import Bubblewrap, Plain
@@ -286,4 +286,4 @@ def test_a_killed_daemon_leaves_no_chute_behind(tmp_path: Path, way: str) -> Non
         assert pipe.readline() == b"in\n"
         daemon.kill()
         assert pipe.read() == b""
-    find("kill").close()
+    find(group_name("kill", tmp_path / "home")).close()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -222,7 +223,10 @@ class Performer:
         await self._engine.forget(step.chute)
         await self._discard_images(self._store.forget(step.chute))
         self._door.forget(step.chute)
-        if not step.keep_data:
+        if step.keep_data:
+            with suppress(OSError):  # not there, or there is something to keep in it
+                self._home.data_dir(step.chute).rmdir()
+        else:
             await self._threads(shutil.rmtree, self._home.data_dir(step.chute), ignore_errors=True)
         if not step.keep_log:
             self._remove_log(source_of(step.chute))

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from paradrop.base.exceptions import Unreachable
+from paradrop.base.exceptions import ParadropException, StorageFull, Unreachable
 from paradrop.base.seams import WallClock
 from paradrop.manifest.model import Manifest
 from paradrop.source import SourceLimits
@@ -100,8 +101,10 @@ class Changes:
         self._chutes.hold(release)
         try:
             return self._accept(ChangeKind.DEPLOY, manifest, actor, lambda: self._deploying_task(release), release)
-        except BaseException:
+        except ParadropException:
             self._chutes.let_go(release)
+            with suppress(StorageFull):  # or the next start of the daemon finds it
+                self._chutes.drop_releases(release.chute, keep=set(self._chutes.numbers(release.chute)) - {release.number})
             raise
 
     def start(self, name: str, actor: str) -> ChangeRecord:
@@ -202,7 +205,8 @@ class Changes:
             progress.end(ChangeState.FAILED, CUT_SHORT, retry=True)
         finally:
             # Before the lock is free: the next change may be the first deploy of a chute of this name.
-            if self._chutes.find(name) is None and self._keeper.gone(name):
+            if self._chutes.find(name) is None:
+                self._keeper.gone(name)
                 self._gone(name)
             lock.release()
             self._keeper.look_after(name)

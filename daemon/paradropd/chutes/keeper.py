@@ -132,14 +132,13 @@ class Keeper:
         for key in [key for key in self._care if key.chute == name]:
             del self._care[key]
 
-    def gone(self, name: str) -> bool:
-        """That chute is not there any more. Returns whether nothing of it is: what could not be removed is cleared away later."""
+    def gone(self, name: str) -> None:
+        """That chute is not there any more. What could not be removed of it is cleared away by :meth:`look_after`."""
         self._cancel_retry(name)
         self._checks.leave(name)
         for key in [key for key in self._care if key.chute == name]:
             del self._care[key]
         self._attempts.pop(name, None)
-        return not any(key.chute == name for key in self.states)
 
     async def converge(self, name: str, *, reopen: bool = False) -> None:
         """Bring one chute to what is wanted, without waiting for its health. An error is kept as the chute's detail.
@@ -181,7 +180,8 @@ class Keeper:
         ended = [key for key in wanted if not self._runs(key)]
         if ended:
             return max(delay_after(self._count_end(key) - 1) for key in ended)
-        if any(key.chute == name and key not in wanted for key in self.states):
+        left_over = chute is None and bool(self._store.numbers(name))
+        if left_over or any(key.chute == name and key not in wanted for key in self.states):
             self._attempts[name] = self._attempts.get(name, 0) + 1
             return delay_after(self._attempts[name] - 1)
         self._attempts.pop(name, None)

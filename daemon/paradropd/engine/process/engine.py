@@ -18,7 +18,7 @@ from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec, Instance
 
 from .builder import Builder
 from .child import Child, spawn
-from .groups import find
+from .groups import find, group_name
 from .images import Images
 from .limits import CONTROLLERS, Cell, Limiter, ResourceLimiter
 from .probing import PYTHON, Candidates, candidates, hand_over, probe
@@ -86,7 +86,7 @@ class ProcessEngine:
         await self._threads(self._home.mkdir, parents=True, exist_ok=True)
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._builder = Builder(self._processes, self._threads, self._images, self._environment, self._null)
-        self._limiter = await self._threads(self._find_limiter, self._device)
+        self._limiter = await self._threads(self._find_limiter, group_name(self._device, self._home))
         self._sandbox = await probe(self._processes, self._threads, self._ways(self._home), self._home, self._null, self._proof)
         self._observer = observer
         return await self.info()

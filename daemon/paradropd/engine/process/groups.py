@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import signal
@@ -130,6 +131,12 @@ def settings(controller: str, limits: Limits, *, unified: bool) -> dict[str, str
     }
     both = {"pids": {"pids.max": str(limits.pids + WRAPPERS)}}
     return ((new if unified else old) | both)[controller]
+
+
+def group_name(device: str, home: Path) -> str:
+    """A name for the groups of the engine with that *home*: two daemons that call themselves the same must not end each other's
+    chutes."""
+    return f"{device}-{hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]}"
 
 
 def find(device: str, root: Path = CGROUPS, membership: str | None = None) -> Limiter:
