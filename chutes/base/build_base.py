@@ -163,6 +163,11 @@ def assemble(client: Any, context: Path, tag: str, arguments: dict[str, str], la
         raise BaseError(f"the build failed: {problem}") from problem
 
 
+def default_cache() -> Path:
+    """Where caches lie (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paradrop"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make the base image of light Python chutes.")
     parser.add_argument(
@@ -170,8 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--suite", default=SUITE, help="the Debian release to take packages of (default: %(default)s)")
     parser.add_argument("--tag", default=TAG, help="name of the image to make (default: %(default)s)")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paradrop"
-    parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help="where to keep what takes long to make")
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), metavar="DIR", help="where to keep what takes long to make"
+    )
     parser.add_argument("--refresh", action="store_true", help="make everything anew, with today's packages")
     chosen = parser.parse_args(arguments)
     try:

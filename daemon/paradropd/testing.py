@@ -170,6 +170,10 @@ class World:
     def begin(self) -> None:
         """As the daemon starts."""
         self.changes.abandon()
+        self.bring_up()
+
+    def bring_up(self) -> None:
+        """Open the engine, and bring chutes to what is wanted of them."""
         result_of(self.engine.open(self.keeper))
         self._go(self.keeper.begin(self.engine, self._perform, self.health))
         self._go(self.changes.tidy())

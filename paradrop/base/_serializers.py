@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import Any
 
+import cbor2
 import txaio
 
 txaio.use_twisted()  # the serializers bind txaio's functions when they are imported
@@ -21,6 +23,8 @@ try:
 finally:
     for _name in _hidden:
         del sys.modules[_name]
+from autobahn.wamp.exception import ApplicationError, SerializationError  # noqa: E402 - only now
+from autobahn.wamp.message import Error  # noqa: E402
 
 QUOTED = 200
 """Characters of a refused answer that are told of it."""

@@ -31,7 +31,7 @@ from pdtools.target import Target
 from pdtools.wamp import dial
 
 LOOK = 0.002
-"""Seconds between two tries to reach a daemon that is starting."""
+"""Seconds between two looks at a daemon that is starting."""
 READY = 60.0
 """Seconds within which a daemon must have started."""
 SILENCE = 60.0
@@ -118,8 +118,13 @@ class Daemon:
         raise NotMeasured(f"paradropd did not start: {(self.home / 'stderr').read_text(encoding='utf-8')[-2000:]}")
 
     async def client(self) -> Client:
+        """A session, once the engine is there. Raises :class:`NotMeasured` when it does not come."""
         client = Client(await self.dial(), self.place.reactor)
         await client.listen()
+        while not (engine := (await client.device.info()).engine).available:
+            if time.perf_counter() > self.begun + READY:
+                raise NotMeasured(f"the engine {engine.name} is not there: {engine.detail}")
+            await deferLater(self.place.reactor, LOOK)
         return client
 
 

@@ -25,7 +25,7 @@ async def measure(place: Place) -> Section:
     """PSS and RSS of the daemon alone (its chutes are other processes), one daemon at a time."""
     idle = 10.0 if not place.quick else 3.0
     found: dict[str, dict[str, list[float]]] = {}
-    for _ in range(place.rounds(3, 1)):
+    for _ in range(place.rounds(2, 1)):
         for lean in ("true", "false"):
             place.say(f"memory: lean router {lean}")
             figures = found.setdefault(lean, {})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paradropd.engine.docker.frames import CHUNK, MERGED, Frames, Lines, Piece, merged, seconds, stamped
+from paradropd.engine.docker.frames import CHUNK, MERGED, Frames, Lines, News, Piece, merged, seconds, stamped
 
 
 def frame(stream: int, payload: bytes) -> bytes:
@@ -79,6 +79,20 @@ def test_no_piece_is_longer_than_the_port_allows() -> None:
 )
 def test_times(text: str, expected: float) -> None:
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("after", "now", "times", "taken"),
+    [
+        (None, 9.0, [1.0, 1.0, 2.0], [1.0, 1.0, 2.0]),  # parts of one line have the same time
+        (None, 9.0, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]),  # a repetition
+        (2.0, 9.0, [1.0, 2.0, 2.0, 3.0], [3.0]),  # seen before a restart of ours
+        (None, 1.5, [3.0, 1.0, 1.2], [3.0, 1.0, 1.2]),  # the clock was put back
+    ],
+)
+def test_what_was_seen_before_is_not_news(after: float | None, now: float, times: list[float], taken: list[float]) -> None:
+    news = News(after)
+    assert [time for time in times if news.takes(time, now)] == taken
 
 
 def test_a_message_of_the_log_has_its_time_in_front() -> None:

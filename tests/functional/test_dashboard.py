@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
 from running import RunningDevice
 
 pytestmark = pytest.mark.needs("chromium", "bubblewrap")

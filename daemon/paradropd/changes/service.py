@@ -142,7 +142,8 @@ class Changes:
         """Take no more, and cut short what is under way: it fails and may be tried again; the next daemon brings back what is
         wanted, as after a power cut."""
         self._stopping = True
-        running = list(self._running.values())
+        # Those that wait first, or they would begin when the one before them ends.
+        running = list(reversed(self._running.values()))
         for each in running:
             each.cancel()
         for each in running:

@@ -2,7 +2,7 @@
 
 An *instance* is one running (or ended) copy of one service of one release of one chute. An engine knows instances and images,
 and nothing of manifests, health, restarts or the fabric. Three engines stand behind this port: :mod:`.memory` for tests,
-:mod:`.process` and :mod:`.docker`; ``tests/daemon/engine_contract.py`` holds all three to the same behaviour.
+:mod:`.process` and :mod:`.docker`; :mod:`.contract` holds all three to the same behaviour.
 """
 
 from __future__ import annotations

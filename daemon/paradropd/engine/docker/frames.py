@@ -71,9 +71,9 @@ def stamped(stream: str, payload: bytes) -> Piece:
 class News:
     """Tells the new messages of one stream from those that were seen before.
 
-    dockerd 20.10 repeats up to a whole file of its log when it rotates the log that somebody follows. What lies before the newest
-    message seen is such a repetition, up to and with that message, unless the machine's clock was put back meanwhile. Parts of one
-    long line have the same time, so that alone does not make a repetition.
+    dockerd 20.10 repeats up to a whole file of its log when it rotates a log that somebody follows. What lies before the newest
+    message seen is such a repetition, up to and with that message, unless the machine's clock was put back meanwhile. Parts of
+    one long line have the same time, so that alone does not make a repetition.
     """
 
     def __init__(self, after: float | None) -> None:

@@ -1,7 +1,6 @@
 """Holding a container back that prints faster than its log is read.
 
-Docker's log is bounded, so it forgets what is not read in time: dockerd 20.10 was seen to drop 79 of 100 MB that were printed at
-20 MB/s. But Docker also passes the same bytes to whoever is attached, and waits for him. So we attach too, throw away what comes,
+Docker's log is bounded, so it forgets what is not read in time: dockerd 20.10 was seen to drop 79 of 100 MB printed at 20 MB/s. But Docker also passes the same bytes to whoever is attached, and waits for him. So we attach too, throw away what comes,
 and stop reading as soon as that is too far ahead of what has come out of the log.
 """
 
@@ -19,7 +18,7 @@ AHEAD = 2 << 20
 """Bytes that may be printed and not yet read from the log: with Docker's own buffers (1 MB, and the socket's) much less than one
 of its log files holds."""
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds without anything from the log after which a held container is let go: better lost output than a chute that stands."""
 
 
