@@ -18,7 +18,7 @@ import shutil
 import sys
 import tarfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,11 @@ def build(recipe: Recipe, cache: Path, say: Say = print, *, refresh: bool = Fals
 
     *cache* keeps the root file system between runs; *refresh* makes everything anew, with today's packages.
     """
-    client = connect()
+    with closing(connect()) as client:
+        return _build(client, recipe, cache, say, refresh)
+
+
+def _build(client: Any, recipe: Recipe, cache: Path, say: Say, refresh: bool) -> str:
     digest = digest_of(recipe)
     if not refresh and found(client, recipe.tag) == digest:
         say(f"{recipe.tag} is up to date")
@@ -175,9 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--suite", default=SUITE, help="the Debian release to take packages of (default: %(default)s)")
     parser.add_argument("--tag", default=TAG, help="name of the image to make (default: %(default)s)")
-    parser.add_argument(
-        "--cache", type=Path, default=default_cache(), metavar="DIR", help="where to keep what takes long to make"
-    )
+    parser.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where to keep what is slow to make")
     parser.add_argument("--refresh", action="store_true", help="make everything anew, with today's packages")
     chosen = parser.parse_args(arguments)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.daemon import Client, daemon
 from bench.node import crossbar
 from bench.peers import ROUTERS, SESSIONS, Round
-from bench.place import ROOT, NotMeasured, Place
+from bench.place import ROOT, NotMeasured, Place, output_of
 from bench.report import Row, Section, Spread, Target
 
 from paradrop.base.seams import in_thread
@@ -36,8 +36,7 @@ async def measure(place: Place) -> Section:
         client = await running.client()
         await _chute(client, "callee", "")
         await _chute(client, "caller", "callee.*")
-        found = await in_thread(
-            _peers,
+        found = await _peers(
             [str(running.chute_socket("callee")), str(bare)],
             [str(running.chute_socket("caller")), str(bare)],
             [f"--rounds={rounds}", f"--calls={calls}"],
@@ -60,17 +59,17 @@ async def _chute(client: Client, name: str, uses: str) -> None:
         await client.deploy(source.tree)
 
 
-def _peers(callee: list[str], caller: list[str], options: list[str]) -> list[Round]:
-    """What the caller measures. Blocks until it is done."""
+async def _peers(callee: list[str], caller: list[str], options: list[str]) -> list[Round]:
+    """What the caller measures."""
     program = [sys.executable, str(ROOT / "tests" / "bench" / "peers.py")]
-    with subprocess.Popen([*program, "callee", *callee], stdout=subprocess.PIPE) as serving:
+    with subprocess.Popen([*program, "callee", *callee], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as serving:
         try:
-            if serving.stdout is None or serving.stdout.readline().strip() != b"ready":
+            if serving.stdout is None or (await in_thread(serving.stdout.readline)).strip() != b"ready":
                 raise NotMeasured("the callee did not start")
-            answer = subprocess.run([*program, "caller", *caller, *options], stdout=subprocess.PIPE, check=True)
+            answer = await output_of([*program, "caller", *caller, *options])
         finally:
             serving.terminate()
-    return [Round(*fields) for fields in json.loads(answer.stdout)]
+    return [Round(*fields) for fields in json.loads(answer)]
 
 
 def _chosen(found: list[Round], router: str, session: str, in_flight: int) -> list[Round]:

@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
+
+from paradrop.base.seams import in_thread
 
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "paradrop/python3:1"
@@ -66,6 +68,20 @@ def look(say: Callable[[str], None]) -> tuple[Any, str]:
             client.close()
             return None, f"{BASE_IMAGE} could not be built"
     return client, ""
+
+
+async def output_of(command: Sequence[str]) -> str:
+    """What *command* prints; it is ended when nobody waits any more. Raises :class:`NotMeasured` when it fails."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            printed, errors = await in_thread(process.communicate)
+        finally:
+            process.terminate()
+    if process.returncode != 0:
+        raise NotMeasured(f"{' '.join(command)} ended with {process.returncode}: {printed}{errors}")
+    return printed
 
 
 def console_script(name: str) -> Path:

@@ -22,10 +22,20 @@ class RunningDevice:
     home: Path
     engine: str
     settings: tuple[str, ...] = ()
+    bin: Path = BIN
+    """Where the two programs are."""
     process: subprocess.Popen[str] | None = field(default=None)
 
     def start(self) -> None:
-        command = [BIN / "paradropd", "--home", str(self.home), "--set", f"ENGINE:{self.engine}", "--set", "PORTAL_SERVER_PORT:0"]
+        command = [
+            self.bin / "paradropd",
+            "--home",
+            str(self.home),
+            "--set",
+            f"ENGINE:{self.engine}",
+            "--set",
+            "PORTAL_SERVER_PORT:0",
+        ]
         for setting in self.settings:
             command += ["--set", setting]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -48,7 +58,7 @@ class RunningDevice:
         """What pdtools prints; its exit code must be *expect*."""
         environment = {**os.environ, "PARADROP_HOME": str(self.home)}
         done = subprocess.run(
-            [BIN / "pdtools", *command], capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False
+            [self.bin / "pdtools", *command], capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr if expect else done.stdout

@@ -93,20 +93,25 @@ class DockerEngine:
 
     async def open(self, observer: Observer) -> EngineInfo:
         """See the port. Raises ``EngineUnavailable`` when Docker does not answer; when it stops later, it is waited for."""
+        # docker-py 7.2 leaves a socket unclosed when nobody listens, so the first to knock is Twisted.
+        found = await self._found()
         facts = await self._calls("info")
         self._init, self._processors = bool(facts.get("InitBinary")), int(facts.get("NCPU") or 1)
         roster = Roster(self._reactor, self._calls, self._wire, self._wall, self._names, observer, self._resume, self._background)
         self._watcher = Watcher(self._reactor, self._calls, self._wire, self._names, roster, self._background)
         await self._watcher.open()
         self._roster = roster
-        return await self.info()
+        return found
 
     async def info(self) -> EngineInfo:
         try:
-            version = str((await self._calls("version"))["Version"])
+            return await self._found()
         except EngineError as problem:
             return EngineInfo(name=self.name, available=False, isolates=ISOLATES, shares=SHARES, detail=str(problem))
-        return EngineInfo(name=self.name, version=version, isolates=ISOLATES, shares=SHARES)
+
+    async def _found(self) -> EngineInfo:
+        version = (await self._wire.fetch("/version"))["Version"]
+        return EngineInfo(name=self.name, version=str(version), isolates=ISOLATES, shares=SHARES)
 
     async def build(self, spec: BuildSpec, output: Callable[[str], None]) -> str:
         return await self._images.build(spec, output)

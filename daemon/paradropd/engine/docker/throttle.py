@@ -1,7 +1,8 @@
 """Holding a container back that prints faster than its log is read.
 
-Docker's log is bounded, so it forgets what is not read in time: dockerd 20.10 was seen to drop 79 of 100 MB printed at 20 MB/s. But Docker also passes the same bytes to whoever is attached, and waits for him. So we attach too, throw away what comes,
-and stop reading as soon as that is too far ahead of what has come out of the log.
+Docker's log is bounded, so it forgets what is not read in time: dockerd 20.10 was seen to drop 79 of 100 MB printed at 20 MB/s.
+But Docker also passes the same bytes to whoever is attached, and waits for him. So we attach too, throw away what comes, and stop
+reading as soon as that is too far ahead of what has come out of the log.
 """
 
 from __future__ import annotations

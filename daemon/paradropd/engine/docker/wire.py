@@ -137,6 +137,13 @@ class Wire:
         response.deliverBody(stream)
         return stream
 
+    async def fetch(self, path: str) -> Any:
+        """The JSON at *path*. Raises what :meth:`stream` raises."""
+        parts: list[bytes] = []
+        stream = await self.stream("GET", path, parts.append)
+        await stream.finished
+        return json.loads(b"".join(parts))
+
     def _body(self, body: Mapping[str, Any] | IO[bytes] | None, headers: Headers) -> IBodyProducer | None:
         if body is None:
             return None
