@@ -30,7 +30,7 @@ QUOTED = 200
 """Characters of a refused answer that are told of it."""
 
 
-class CBORSerializer(autobahn.wamp.serializer.CBORSerializer):  # type: ignore[misc]
+class CBORSerializer(autobahn.wamp.serializer.CBORSerializer):
     """CBOR, with two mistakes of Autobahn (26.10) put right that would leave a caller without any answer."""
 
     def serialize(self, msg: Any) -> tuple[bytes, bool]:

@@ -17,7 +17,7 @@ from autobahn.twisted.wamp import ApplicationSession, ApplicationSessionFactory
 from autobahn.twisted.websocket import WampWebSocketClientFactory
 from autobahn.wamp.exception import ApplicationError, InvalidUriError, SerializationError, TransportLost
 from autobahn.wamp.types import CallOptions, CloseDetails, ComponentConfig, SessionDetails
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConnector, IReactorTime
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.python.failure import Failure
@@ -314,7 +314,7 @@ def _asked(function: Callable[..., Any], action: str, uri: str, *args: Any, **kw
 
     async def ask() -> Any:
         try:
-            return await maybeDeferred(function, *args, **kwargs)
+            answer = function(*args, **kwargs)
         except TransportLost as problem:
             raise Unreachable("the link to the fabric is down") from problem
         except InvalidUriError as problem:
@@ -323,6 +323,12 @@ def _asked(function: Callable[..., Any], action: str, uri: str, *args: Any, **kw
             raise InvalidInput(f"the arguments of {uri} cannot be sent: {problem}") from problem
         except PayloadExceededError as problem:
             raise InvalidInput(f"the arguments of {uri} are larger than the fabric takes") from problem
+        try:
+            return await answer if isinstance(answer, Deferred) else answer
+        except SerializationError as problem:
+            raise ParadropException(f"the answer of {uri} is nothing that can be sent") from problem
+        except PayloadExceededError as problem:
+            raise ParadropException(f"the answer of {uri} is larger than the fabric takes") from problem
         except ApplicationError as problem:
             ours = _of_our_tree(problem.error, action, uri)
             if ours is None:
@@ -344,10 +350,6 @@ def _of_our_tree(error: str, action: str, uri: str) -> ParadropException | None:
             return Unreachable(f"whoever answers {uri} went away")
         case ApplicationError.INVALID_URI:
             return InvalidInput(f"{uri!r} is no name on the fabric")
-        case ApplicationError.PAYLOAD_SIZE_EXCEEDED:
-            return ParadropException(f"the answer of {uri} is larger than the fabric takes")
-        case ApplicationError.INVALID_PAYLOAD:
-            return ParadropException(f"the answer of {uri} is nothing that can be sent")
         case reason if reason.startswith("wamp.close."):
             return Unreachable("the link to the fabric went down")
     return None

@@ -207,7 +207,6 @@ def test_only_so_many_wait(path: Path) -> None:
         "accounts: {owner: null}",
         "accounts: {owner: {}}",
         "accounts: {owner: {hash: x, role: king}}",
-        "accounts: {}\nmore: 1",
         "!!python/object/apply:os.getcwd []",
         "\xff",
     ],

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paradropd.blobs import MAX_PIECE, Blobs
 
 from paradrop.base.exceptions import InvalidInput, InvalidSource, NotFound, StorageFull
+from paradropd.blobs import MAX_PIECE, Blobs
 
 DATA = b"hello, world"
 

@@ -13,7 +13,7 @@ import cbor2
 import pytest
 from autobahn.wamp import message
 from autobahn.wamp.types import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
@@ -29,6 +29,7 @@ from paradrop.base.exceptions import (
     InvalidInput,
     NotFound,
     NotPermitted,
+    ParadropException,
     Unreachable,
 )
 from paradropd.fabric import Realm, RealmOptions
@@ -271,7 +272,7 @@ def test_of_two_that_register_the_same_the_second_is_refused_or_takes_over(fabri
 def test_what_goes_wrong_is_told_in_our_own_errors(fabric: Fabric) -> None:
     async def scenario(device: Device) -> None:
         hello, ada = await device.peer("hello", HELLO), await device.peer("control", Person("ada", Role.OWNER))
-        interrupted: Deferred[BaseException] = Deferred()
+        interrupted: Deferred[None] = Deferred()
 
         async def missing() -> None:
             raise ChuteNotFound("there is no chute 'x'")
@@ -279,8 +280,8 @@ def test_what_goes_wrong_is_told_in_our_own_errors(fabric: Fabric) -> None:
         async def slow() -> None:
             try:
                 await Deferred()
-            except BaseException as problem:
-                interrupted.callback(problem)
+            except CancelledError:
+                interrupted.callback(None)
                 raise
 
         await hello.register(missing, "chute.hello.missing")
@@ -292,7 +293,15 @@ def test_what_goes_wrong_is_told_in_our_own_errors(fabric: Fabric) -> None:
         await assert_refused(DeadlineExceeded, ada.call("chute.hello.slow", options=CallOptions(timeout=0.05)))
         await interrupted
 
-        waiting = ada.call("chute.hello.slow")
+        called: Deferred[None] = Deferred()
+
+        async def silent() -> None:
+            called.callback(None)
+            await Deferred()
+
+        await hello.register(silent, "chute.hello.silent")
+        waiting = ada.call("chute.hello.silent")
+        await called
         hello.stop()
         await assert_refused(Unreachable, waiting)
 
@@ -416,6 +425,21 @@ def test_a_hello_cannot_say_who_it_is(fabric: Fabric) -> None:
     fabric.run(scenario)
 
 
+def test_a_call_before_the_hello_gets_no_answer(fabric: Fabric) -> None:
+    def first_answer(path: Path) -> Any:
+        with Wire(path) as wire:
+            wire.shake_hands()
+            wire.send([message.Call.MESSAGE_TYPE, 1, {}, uris.local("chutes.list")])
+            wire.send([message.Hello.MESSAGE_TYPE, uris.DEVICE_REALM, {"roles": {"caller": {}}}])
+            return wire.receive()
+
+    async def scenario(device: Device) -> None:
+        device.listen("clock", CLOCK)
+        assert (await deferToThread(first_answer, device.path("clock")))[0] == message.Welcome.MESSAGE_TYPE
+
+    fabric.run(scenario)
+
+
 def test_another_realm_is_refused(fabric: Fabric) -> None:
     async def scenario(device: Device) -> None:
         device.listen("hello", HELLO)
@@ -447,6 +471,28 @@ def test_a_message_over_the_limit_is_refused_before_it_is_sent(fabric: Fabric) -
     fabric.run(scenario)
 
 
+def test_an_answer_that_cannot_be_sent_is_told_to_the_caller(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        hello, ada = await device.peer("hello", HELLO), await device.peer("control", Person("ada", Role.OWNER))
+
+        async def large() -> bytes:
+            return b"x" * LIMIT
+
+        async def strange() -> object:
+            return object()
+
+        await hello.register(large, "chute.hello.large")
+        await hello.register(strange, "chute.hello.strange")
+        for name, words in (("large", "is larger than the fabric takes"), ("strange", "is nothing that can be sent")):
+            problem = await refusal(ada.call(f"chute.hello.{name}"))
+            assert (type(problem), str(problem)) == (
+                ParadropException,
+                f"the answer of {uris.local('chute.hello.')}{name} {words}",
+            )
+
+    fabric.run(scenario)
+
+
 def garbage(wire: Wire) -> None:
     wire.shake_hands()
     wire.socket.sendall(b"\0\0\0\x08\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8")
@@ -455,11 +501,6 @@ def garbage(wire: Wire) -> None:
 def no_message(wire: Wire) -> None:
     wire.join()
     wire.send([99, "what is this?"])
-
-
-def a_call_before_the_hello(wire: Wire) -> None:
-    wire.shake_hands()
-    wire.send([message.Call.MESSAGE_TYPE, 1, {}, uris.local("chutes.list")])
 
 
 def too_large(wire: Wire) -> None:
@@ -482,7 +523,7 @@ def wrong_serializer(wire: Wire) -> None:
 
 @pytest.mark.parametrize(
     "mischief",
-    [garbage, no_message, a_call_before_the_hello, too_large, too_large_without_a_hello, wrong_magic, wrong_serializer],
+    [garbage, no_message, too_large, too_large_without_a_hello, wrong_magic, wrong_serializer],
     ids=lambda function: function.__name__,
 )
 def test_nonsense_ends_its_own_connection_and_no_other(fabric: Fabric, mischief: Callable[[Wire], None]) -> None:

@@ -68,7 +68,7 @@ def test_a_device_from_the_wheel_runs_a_chute_from_the_wheel(device: RunningDevi
 
 
 def test_everything_that_is_data_is_in_the_wheel(installed: Path) -> None:
-    find = "import paradrop as a, paradropd as b, paradrop_chutes as c, pdtools as d; print(*(m.__path__[0] for m in (a, b, c, d)))"
+    find = "import paradrop as a, paradropd as b, paradrop_chutes as c, pdtools as d; print(*(m.__path__[0] for m in (a,b,c,d)))"
     told = subprocess.run(
         [installed / "python", "-c", find], cwd="/", capture_output=True, text=True, check=True, timeout=PATIENCE
     ).stdout.split()

@@ -97,7 +97,6 @@ GOOD = {"seq": 1, "time": 1.0, "text": "x"}
         "text",
         {},
         {"seq": 1, "time": 1.0},
-        {**GOOD, "colour": "red"},
         {**GOOD, "seq": "many"},
         {**GOOD, "time": []},
     ],
@@ -126,3 +125,7 @@ def test_a_deep_mistake_is_refused() -> None:
 @pytest.mark.parametrize("state", list(ChangeState))
 def test_the_last_three_states_of_a_change_are_final(state: ChangeState) -> None:
     assert state.final == (state in list(ChangeState)[-3:])
+
+
+def test_a_key_of_a_newer_paradrop_is_left_out() -> None:
+    assert read(LogLine, {**GOOD, "colour": "red"}) == read(LogLine, GOOD)

@@ -232,8 +232,11 @@ class Performer:
             self._remove_log(source_of(step.chute))
 
     async def _tidy(self, name: str) -> None:
-        """Keep the current release and the one before it."""
+        """Keep the current release and the one before it; nothing of a chute that has none."""
         chute = self._store.find(name)
+        if chute is None:
+            await self._door.close(name)
+            self._door.forget(name)
         current = chute.release.number if chute is not None else 0
         before = [number for number in self._store.numbers(name) if number < current]
         await self._discard_images(self._store.drop_releases(name, keep={current, *before[-1:]}))
