@@ -32,6 +32,8 @@ from pdtools.wamp import dial
 
 LOOK = 0.002
 """Seconds between two looks at a daemon that is starting."""
+PAUSE = 0.2
+"""Seconds before a deploy that failed is tried again."""
 READY = 60.0
 """Seconds within which a daemon must have started."""
 SILENCE = 60.0
@@ -53,6 +55,7 @@ class Client:
 
     def __init__(self, fabric: Fabric, reactor: Any) -> None:
         self.fabric = fabric
+        self._reactor = reactor
         self.device = Device(fabric)
         self._changes: Inbox[dict[str, Any]] = Inbox(fabric, reactor)
 
@@ -68,12 +71,17 @@ class Client:
 
     async def deploy(self, tree: SourceTree) -> Ended:
         """Deploy *tree*, whose content is there, and wait. Raises :class:`NotMeasured` with the reason when it is not done."""
-        self._changes.clear()
-        begun = time.perf_counter()
-        ended = await self._ended(await self.device.deploy(tree))
-        if ended.record.state is not ChangeState.DONE:
-            raise NotMeasured(f"the deploy was {ended.record.state}: {ended.record.reason}")
-        return replace(ended, seconds=ended.seconds - begun)
+        give_up = time.perf_counter() + READY
+        while True:
+            self._changes.clear()
+            begun = time.perf_counter()
+            ended = await self._ended(await self.device.deploy(tree))
+            if ended.record.state is ChangeState.DONE:
+                return replace(ended, seconds=ended.seconds - begun)
+            # A daemon that has just started may not have opened its engine yet, and then says that a retry may work.
+            if not ended.record.retry or begun > give_up:
+                raise NotMeasured(f"the deploy ended as {ended.record.state}: {ended.record.reason}")
+            await deferLater(self._reactor, PAUSE)
 
     async def remove(self, chute: str) -> None:
         with suppress(NotFound):

@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 
+from paradrop.base._inifile import read_ini
+from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import EngineError, EngineUnavailable, StorageFull
+from paradrop.base.seams import inline
+from paradrop.base.settings import Settings, resolve
+from paradrop.logstore import LogStore
 from paradropd.engine.memory import MemoryEngine
+from paradropd.home import Home
+from paradropd.permissions import Peer, Person, Role
 from paradropd.storage import Database
-from paradropd.testing import World
+from paradropd.testing import World, result_of
 
 
 class RefusingEngine(MemoryEngine):
@@ -80,3 +90,97 @@ def world(make_world: Callable[..., World]) -> World:
     world = make_world()
     world.begin()
     return world
+
+
+class MemoryReactor(MemoryReactorClock):
+    """A reactor that opens nothing, whose only thread is the test's."""
+
+    def callFromThread(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        function(*args, **kwargs)
+
+
+class Box:
+    """A whole device in memory: the real realm, with sessions of whoever a test wants to be."""
+
+    def __init__(self, folder: Path) -> None:
+        from paradropd.device import Device  # only now: it imports the router
+
+        self.reactor = MemoryReactor()
+        self.engine = RefusingEngine(self.reactor, self.wall)
+
+        def load() -> Settings:
+            return resolve("unittest", folder, ini_text=read_ini(folder / "settings.ini"))
+
+        settings = load()
+        self.home = Home.of(settings)
+        self.home.make()
+        self.logs = LogStore(settings.log_dir, self.wall)
+        self.device = Device(
+            reactor=self.reactor,
+            wall=self.wall,
+            threads=inline,
+            settings=settings,
+            load_settings=load,
+            make_engine=lambda home, seen: self.engine,
+            logs=self.logs,
+            version="1.2.3",
+        )
+        self.owner = BaseSession(self.device.realm.config())
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + float(self.reactor.seconds())
+
+    def start(self) -> None:
+        result_of(self.device.start())
+        self.bringing_up = Deferred.fromCoroutine(self.device.run_chutes())
+        self.owner = self.session(Person("olga", Role.OWNER))
+        self.reactor.advance(0)
+
+    def stop(self) -> None:
+        result_of(self.device.stop())
+        self.logs.close()
+        self.reactor.advance(0)  # Crossbar's last meta events
+
+    def session(self, peer: Peer) -> BaseSession:
+        """A session of that peer, as if it had come in by a socket."""
+        session = BaseSession(self.device.realm.config())
+        self.device.realm._router.attach(session, peer)
+        return session
+
+    def call(self, name: str, *args: Any, by: BaseSession | None = None, **kwargs: Any) -> Any:
+        """What a procedure of the device answers, or raises."""
+        outcomes: list[Any] = []
+        (by or self.owner).call(name, *args, **kwargs).addBoth(outcomes.append)
+        for _ in range(600):
+            if outcomes:
+                break
+            self.reactor.advance(0.1)
+        if isinstance(outcomes[0], Failure):
+            outcomes[0].raiseException()
+        return outcomes[0]
+
+    def advance(self, seconds: float) -> None:
+        for _ in range(round(seconds * 20)):
+            self.reactor.advance(0.05)
+
+
+@pytest.fixture
+def make_box(tmp_path: Path) -> Iterator[Callable[[], Box]]:
+    """Makes devices on one home, one after the other; the last is stopped after the test."""
+    boxes: list[Box] = []
+
+    def make() -> Box:
+        boxes.append(Box(tmp_path))
+        return boxes[-1]
+
+    yield make
+    boxes[-1].stop()
+    assert boxes[-1].reactor.getDelayedCalls() == []
+
+
+@pytest.fixture
+def box(make_box: Callable[[], Box]) -> Box:
+    """A device that has started."""
+    box = make_box()
+    box.start()
+    return box

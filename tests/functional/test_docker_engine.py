@@ -14,6 +14,7 @@ import pytest
 from paradrop_chutes.base.build_base import SUITE, default_cache
 from paradrop_chutes.base.debian import debian
 from twisted.internet.threads import deferToThreadPool
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
 
 from paradrop.base.exceptions import Conflict, DeadlineExceeded, EngineUnavailable, ImageNotFound, StartFailed
 from paradrop.manifest.model import MIB, Limits, PortBinding, ServiceKind
@@ -102,6 +103,35 @@ class Timed(Witness):
     def output(self, key: InstanceKey, stream: str, data: bytes, time: float) -> None:
         self.last = time
         super().output(key, stream, data, time)
+
+
+class _Relay(ProxyServer):
+    def connectionMade(self) -> None:
+        self.transport.pauseProducing()
+        self.factory.open.append(self.transport)
+        client = self.clientProtocolFactory()
+        client.setServer(self)
+        self.factory.reactor.connectUNIX("/var/run/docker.sock", client)
+
+
+class Gate(ProxyFactory):
+    """A way to Docker that can be shut: what a restart of Docker looks like, without one."""
+
+    protocol = _Relay
+
+    def __init__(self, reactor: Any, path: Path) -> None:
+        super().__init__("", 0)
+        self.reactor, self.path = reactor, path
+        self.open: list[Any] = []
+
+    def go(self) -> None:
+        self.port = self.reactor.listenUNIX(str(self.path), self)
+
+    async def shut(self) -> None:
+        await self.port.stopListening()
+        for transport in self.open:
+            transport.abortConnection()
+        self.open.clear()
 
 
 class Collector(Witness):
@@ -260,6 +290,29 @@ class TestDocker(DockerHooks):
             assert numbers == list(range(1, 300001))
 
     @scenario
+    async def test_what_happens_while_docker_is_away_is_told_when_it_is_back(self) -> None:
+        count = python("import time\nfor i in range(10**9):\n  print(i)\n  time.sleep(0.002)")
+        gate = Gate(self.thread.reactor, self.tmp_path / "docker.sock")
+        gate.go()
+        async with self.open() as bench:
+            await bench.start(STAY, bench.key("stays"))
+            await bench.start(count)
+            engine, reader = self.new_engine(bench.device, f"unix://{gate.path}"), Witness()
+            await engine.open(reader)
+            await reader.says(bench.key(), "\n50\n")
+            await gate.shut()
+            await refusal(EngineUnavailable, engine.instances())
+            await bench.engine.stop(bench.key(), 0.0)
+            gate.go()
+            await reader.end(bench.key())
+            lines = reader.text(bench.key()).splitlines()
+            assert lines == [str(number) for number in range(len(lines))]
+            assert reader.text(bench.key()) == bench.seen.text(bench.key())
+            assert [state.key for state in reader.states] == [bench.key()]
+            await engine.close()
+            await gate.shut()
+
+    @scenario
     async def test_a_network_that_somebody_deleted_is_made_again(self) -> None:
         async with self.open() as bench:
             await bench.finish(SUCCEED)
@@ -291,6 +344,7 @@ class TestDocker(DockerHooks):
         info = await engine.info()
         assert not info.available
         assert info.detail
+        await refusal(EngineUnavailable, engine.open(Witness()))
         await refusal(EngineUnavailable, engine.instances())
         await engine.close()
 
@@ -308,4 +362,6 @@ class TestDocker(DockerHooks):
         async with self.open() as bench:
             problem = await refusal(StartFailed, bench.start(("no-such-program",)))
             assert "no-such-program" in str(problem)
+            for _ in range(5):
+                await refusal(StartFailed, bench.start(("/no/such/program",)))
             assert (await bench.finish(shell("exit 127"))).exit_code == 127

@@ -84,6 +84,7 @@ class DockerEngine:
         self._roster: Roster | None = None
         self._watcher: Watcher | None = None
         self._init, self._processors = False, 1
+        self._local = base_url.startswith("unix:")
 
     @property
     def roster(self) -> Roster:
@@ -148,7 +149,7 @@ class DockerEngine:
                 if reason := complaint(entry.follower.complaint, state.exit_code):
                     raise StartFailed(reason)
                 return state
-            if not self._init or executed(inspected["State"]["Pid"]) or self._reactor.seconds() > give_up:
+            if not (self._init and self._local) or executed(inspected["State"]["Pid"]) or self._reactor.seconds() > give_up:
                 return state
             await deferLater(self._reactor, LOOK_AGAIN)
 

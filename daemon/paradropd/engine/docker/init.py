@@ -18,13 +18,14 @@ CODES = (126, 127)
 
 
 def executed(pid: int) -> bool:
-    """Whether the init with process id *pid* has a child that runs another program; ``True`` where nothing can be seen of it,
-    because Docker runs on another machine or we may not look."""
+    """Whether the init with process id *pid* has a child that runs another program; ``True`` where we may not look."""
     try:
         init = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116 - a magic link: only its target's identity counts
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:
+    except PermissionError:
         return True
+    except OSError:
+        return False  # it has ended meanwhile
     return any(_program(child) not in (None, (init.st_dev, init.st_ino)) for child in children)
 
 
