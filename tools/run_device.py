@@ -63,9 +63,9 @@ def main() -> int:
 
 def introduce(home: Path) -> None:
     """Say what runs, where to look and what to try."""
-    print()
+    print("\nRunning now:", flush=True)
     pdtools(home, "ps")
-    print()
+    print("\nThe dashboard (the first visit sets a password):", flush=True)
     pdtools(home, "dashboard", "--no-open")
     print("\nTry, in a second terminal in this folder:")
     shown = BIN.relative_to(Path.cwd()) if BIN.is_relative_to(Path.cwd()) else BIN

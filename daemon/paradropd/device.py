@@ -12,6 +12,7 @@ from typing import Any
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -202,8 +203,9 @@ class Device:
         address, port = self.settings.portal_address, self.settings.portal_server_port
         try:
             self._port = await TCP4ServerEndpoint(self._reactor, port, interface=address).listen(self._site)
-        except OSError as problem:
-            raise InvalidInput(f"the web site cannot listen on {address}:{port}: {problem}; see portal_server_port") from problem
+        except CannotListenError as problem:
+            reason = f"the web site cannot listen on {address}:{port}: {problem.socketError}; see portal_server_port"
+            raise InvalidInput(reason) from problem
 
     async def run_chutes(self) -> None:
         """Open the engine and bring every chute to what is wanted of it; tries again for as long as the engine is away.

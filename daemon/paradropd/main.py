@@ -15,11 +15,12 @@ from typing import Any
 
 import txaio
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.logger import Logger, globalLogBeginner
 
 from paradrop.base import nexus as nexus_module
 from paradrop.base import settings as settings_module
-from paradrop.base.exceptions import ParadropException
+from paradrop.base.exceptions import InteralException, ParadropException
 from paradrop.base.nexus import NexusBase
 from paradrop.base.seams import in_thread
 from paradrop.base.settings import Mode, Settings
@@ -106,22 +107,33 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
     exit_code = 0
 
     async def start() -> None:
-        nonlocal exit_code
         try:
             await device.start()
             log.info("ready: {url}", url=device.url)
             await device.run_chutes()
         except ParadropException as problem:
             log.error("{problem}", problem=problem)
-            exit_code = problem.exit_code
-            reactor.stop()
+            give_up(problem.exit_code, str(problem))
+        except (OSError, CannotListenError) as problem:
+            log.error("{problem}", problem=problem)
+            give_up(74, str(problem))  # EX_IOERR of sysexits(3)
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and ends the daemon
             log.failure("paradropd cannot go on")
-            exit_code = 70  # EX_SOFTWARE of sysexits(3)
+            give_up(70, InteralException.sentence())  # EX_SOFTWARE of sysexits(3)
+
+    def give_up(code: int, reason: str) -> None:
+        nonlocal exit_code
+        exit_code = code
+        if quiet:  # else the log has told it to the console
+            print(f"paradropd: {reason}", file=sys.stderr)
+        with suppress(ReactorNotRunning):  # a signal was quicker
             reactor.stop()
 
     async def stop() -> None:
-        await device.stop()
+        try:
+            await device.stop()
+        except Exception:  # noqa: BLE001 - the end comes anyway
+            log.failure("paradropd did not stop as it should")
         await nexus.onStop()
 
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))

@@ -85,17 +85,11 @@ class Settings:
     base_images: Mapping[str, str] = _setting(
         "python3=paradrop/python3:1", "image of each base that light chutes name in use: pairs name=image, with commas", Mapping
     )
-    default_memory: int = _size(128 * MIB, "memory of a service that names none", least=4 * MIB)
-    default_cpu: float = _setting(1.0, "processors of a service that names none", least=0.01, most=1024)
-    default_pids: int = _setting(128, "processes and threads of a service that names none", least=1, most=4_194_304)
     settle: float = _setting(2.0, "seconds that a chute without a health check must stay up", least=0, most=600)
     stop_grace: float = _setting(10.0, "seconds from asking a chute to stop to making it stop", least=0, most=600)
     max_source_bytes: int = _size(256 * MIB, "largest source of a chute", least=1)
     max_source_files: int = _setting(10_000, "most files in the source of a chute", least=1)
 
-    pdserver: str = _setting("", "URL of the server; empty: none")
-    wamp_router: str = _setting("", "address of the server's router (wss://… or rss://…); empty: none")
-    call_deadline: float = _setting(30.0, "seconds until a call without an answer fails", least=0.1, most=3600)
     ping_interval: float = _setting(10.0, "seconds between two pings on a link", least=1, most=3600)
     ping_timeout: float = _setting(10.0, "seconds until a ping without an answer ends the link", least=1, most=3600)
     max_message_size: int = _size(4 * MIB, "largest WAMP message, from 1 MiB to 16 MiB", least=MIB, most=16 * MIB)

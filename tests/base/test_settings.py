@@ -39,7 +39,7 @@ def ini(*lines: str) -> str:
 def test_defaults_of_local_mode() -> None:
     values = resolve("local", HOME, host="box")
     assert (values.portal_address, values.portal_server_port, values.device_name) == ("127.0.0.1", 8080, "box")
-    assert (values.engine, values.log_cap, values.call_deadline, values.lean_router) == ("auto", 64 << 20, 30.0, True)
+    assert (values.engine, values.log_cap, values.settle, values.lean_router) == ("auto", 64 << 20, 2.0, True)
     assert dict(values.base_images) == {"python3": "paradrop/python3:1"}
 
 
@@ -98,7 +98,7 @@ def test_other_variables_with_the_prefix_are_passed_over() -> None:
 
 
 def test_a_value_from_a_list_may_contain_colons() -> None:
-    assert resolve("local", HOME, ["wamp_router:wss://a.example:443/ws"]).wamp_router == "wss://a.example:443/ws"
+    assert resolve("local", HOME, ["docker_socket:tcp://a.example:2375"]).docker_socket == "tcp://a.example:2375"
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,13 @@ class Devices(RuleBasedStateMachine):
     @rule()
     def quiet(self) -> None:
         """After a quiet time everything is as it is wanted."""
-        self.world.advance(300.0)
-        for change in self.changes:
-            assert self.world.store.get(change).state.final
+        for _ in range(60):
+            if all(self.world.store.get(change).state.final for change in self.changes):
+                break
+            self.world.advance(60.0)
+        else:
+            raise AssertionError("a change does not end within an hour")
+        self.world.advance(130.0)
         wanted = {
             f"{chute.name}/{service.name}": chute.release.number
             for chute in self.world.chutes.all()

@@ -39,6 +39,7 @@ class Watcher:
         self._reactor, self._calls, self._wire, self._names = reactor, calls, wire, names
         self._roster, self._background = roster, background
         self._stream: Stream | None = None
+        self._closed = False
 
     async def open(self) -> None:
         """Take up what is there, without telling of it, and watch from now on. Raises :class:`EngineError`."""
@@ -60,6 +61,8 @@ class Watcher:
             except ParadropException as problem:
                 _log.debug("Docker: {problem}", problem=problem)
             current = None
+            if self._closed:
+                return  # by an observer that we have just told something: there was nothing to cancel
             await deferLater(self._reactor, delay(failed))
             failed += 1
 
@@ -72,7 +75,7 @@ class Watcher:
         try:
             await self._roster.look(tell=tell)
         except BaseException:
-            self.close()
+            self._hang_up()
             raise
         return stream
 
@@ -87,7 +90,11 @@ class Watcher:
             self._background(self._roster.refresh(entry))
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, for good."""
+        self._closed = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._stream is not None:
             self._stream.finished.addErrback(lambda failure: failure.trap(ParadropException))
             self._stream.close()

@@ -134,6 +134,8 @@ class Roster:
     async def _follow(self, entry: Entry) -> None:
         """Reading that ends before its container does is taken up again: the log is sometimes cut off when Docker rotates it."""
         await entry.follower.follow()
+        if entry.leaving:
+            return
         await deferLater(self._reactor, STREAM_ENDED)
         if not entry.leaving and entry.state is not None and entry.state.status is InstanceStatus.RUNNING:
             await self.refresh(entry)

@@ -1,0 +1,91 @@
+"""The folders of a home, its lock and its id."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paradrop.base.exceptions import HomeInUse
+from paradrop.base.settings import resolve
+from paradropd.home import Home
+from paradropd.testing import home_in
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.of(resolve("unittest", tmp_path / "a" / "home"))
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_every_folder_is_closed_to_others_whatever_the_umask(home: Home, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        home.make()
+    finally:
+        os.umask(before)
+    folders = [home.root, *(path for path in home.root.rglob("*") if path.is_dir())]
+    assert len(folders) == 8
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+    home.make()  # again: nothing to do
+
+
+def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file") as told:
+        home_in(tmp_path / "file")
+    assert told.value.errno in (errno.ENOTDIR, errno.EEXIST)
+
+
+def test_the_lock_names_who_has_it(home: Home) -> None:
+    home.make()
+    with home.lock():
+        script = (
+            "import sys; from pathlib import Path; from paradrop.base.settings import resolve; from paradropd.home import Home;"
+            " Home.of(resolve('unittest', sys.argv[1])).lock()"
+        )
+        ended = subprocess.run([sys.executable, "-c", script, str(home.root)], capture_output=True, text=True)
+        assert f"HomeInUse: {home.root}: another paradropd (process {os.getpid()}) runs here" in ended.stderr
+
+
+def test_the_lock_is_free_when_its_file_is_closed(home: Home) -> None:
+    home.make()
+    for _ in range(2):
+        with home.lock(), pytest.raises(HomeInUse):
+            home.lock()
+    assert (home.root / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_lock_is_not_inherited(home: Home) -> None:
+    home.make()
+    with home.lock():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+    try:
+        home.lock().close()
+    finally:
+        child.communicate(b"\n")
+
+
+def test_the_id_is_made_once(home: Home) -> None:
+    home.make()
+    first = home.device_id()
+    assert len(first) == 8
+    assert int(first, 16) >= 0
+    assert home.device_id() == first
+
+
+def test_an_id_that_a_power_cut_left_empty_is_made_anew(home: Home) -> None:
+    home.make()
+    (home.root / "device-id").write_text("")
+    assert len(home.device_id()) == 8
+    assert (home.root / "device-id").read_text().strip() == home.device_id()
+
+
+def test_a_chutes_folders(home: Home) -> None:
+    assert home.fabric_socket("hello") == home.runtime / "chutes" / "hello" / "fabric.sock"
+    assert home.data_dir("hello") == home.data / "hello"
+    assert home.control_socket.parent == home.runtime
