@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from paradrop.base.exceptions import NotFound
+from paradrop.base.exceptions import InvalidSettings, NotFound
 from paradrop.base.settings import Settings, store_setting
 from paradrop.values import Setting
 
@@ -32,6 +32,8 @@ class Configuration:
 
     def set(self, key: str, value: str) -> Setting:
         """Write *key* to ``settings.ini``. Raises ``InvalidSettings``, and then nothing has changed; ``StorageFull``."""
+        if len(value.splitlines()) > 1:  # all that Python takes for the end of a line
+            raise InvalidSettings(f"{key}: a value is one line")
         # Not looked up in the file: what is wrong with it may be the value that is to be replaced.
         store_setting(self._file, self._known(key), value)
         return self.get(key)

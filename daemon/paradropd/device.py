@@ -105,7 +105,7 @@ class Device:
         self.collector = Collector(logs, reactor, lambda source, seq: self._publish(uris.ON_LOG, source, seq))
         logs.appended = self._log_grew
 
-        self.engine = make_engine(self.home, self.collector.seen.get)
+        self.engine = make_engine(self.home, self.collector.resume)
         self.keeper = Keeper(
             clock=reactor, wall=wall, store=chutes, logs=self.collector, announce=lambda status: self._say_chute(status)
         )

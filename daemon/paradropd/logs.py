@@ -17,6 +17,9 @@ LONGEST = 16 << 10
 PAUSE = 0.02
 """Seconds between two announcements of one log: a chute that prints without end makes 50 events a second, not 50,000."""
 
+LOOK_BACK = 500
+"""How many lines of a chute's log are searched for the last one of a service."""
+
 STREAMS = ("out", "err")
 """What a chute itself prints, as opposed to what is noted in its log."""
 
@@ -61,6 +64,7 @@ class Collector:
 
     def ended(self, key: InstanceKey, time: float) -> None:
         """The instance prints no more: a last line without an end is a line."""
+        self.seen.pop(key, None)
         for stream in STREAMS:
             rest = self._rest.pop((key, stream), b"")
             if rest:
@@ -69,6 +73,17 @@ class Collector:
     def note(self, chute: str, service: str, text: str, stream: str = "build") -> None:
         """A line of the daemon's own in a chute's log."""
         self._store.append(source_of(chute), text, stream=stream, service=service)
+
+    def resume(self, key: InstanceKey) -> float | None:
+        """Where to go on with the output of an instance: the engine's time of the last of it that is written down."""
+        if key in self.seen:
+            return self.seen[key]
+        last = self.position(key.chute)
+        if last == 0:
+            return None
+        lines = self._store.read(source_of(key.chute), after=max(0, last - LOOK_BACK), limit=LOOK_BACK).lines
+        times = [line.time for line in lines if line.service == key.service and line.stream in STREAMS]
+        return times[-1] if times else None
 
     def position(self, chute: str) -> int:
         """The number of the last line of a chute's log; 0 when it has none."""

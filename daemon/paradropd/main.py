@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -126,8 +127,7 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
         exit_code = code
         if quiet:  # else the log has told it to the console
             print(f"paradropd: {reason}", file=sys.stderr)
-        with suppress(ReactorNotRunning):  # a signal was quicker
-            reactor.stop()
+        end()
 
     async def stop() -> None:
         try:
@@ -136,6 +136,15 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
             log.failure("paradropd did not stop as it should")
         await nexus.onStop()
 
+    def end() -> None:
+        with suppress(ReactorNotRunning):  # it is ending already: Twisted's own handlers would log a traceback
+            reactor.stop()
+
+    def listen_to_signals() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: reactor.callFromThread(end))
+
+    reactor.callWhenRunning(listen_to_signals)
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(stop()))
     reactor.run()

@@ -135,7 +135,7 @@ class World:
         )
         web: Any = agent or NoWeb()
         self.health = HealthChecker(self.clock, self.engine, web, self.keeper.states, lambda: self.procedures)
-        self._performer = Performer(
+        self.performer = Performer(
             clock=self.clock,
             threads=inline,
             engine=self.engine,
@@ -243,7 +243,7 @@ class World:
         waiting = self.doing(step)
         if waiting is not None:
             await waiting
-        await self._performer.perform(step)
+        await self.performer.perform(step)
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
         """Let *work* go on by itself; its errors are the test's."""

@@ -151,7 +151,7 @@ class TwistedOutput(BaseOutput):
 
     def event(self, event: Mapping[str, Any], message: str, extra: Mapping[str, Any]) -> LogDict:
         """The log structure of an *event* with that *message*."""
-        package, _, module = str(event.get("log_namespace") or event.get("system") or "").rpartition(".")
+        package, _, module = _namespace(event).rpartition(".")
         result = self.structure(message, (package, module, 0), extra)
         level = TWISTED_LEVELS.get(event.get("log_level"))
         if level is not None:
@@ -204,3 +204,9 @@ def redacted(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
     for pattern in patterns:
         text = pattern.sub(r"\1***", text)
     return text
+
+
+def _namespace(event: Mapping[str, Any]) -> str:
+    """Who says it; what goes through Twisted's old logging says of itself only that it does."""
+    namespace = str(event.get("log_namespace") or "")
+    return "twisted" if namespace == "log_legacy" else namespace or str(event.get("system") or "")

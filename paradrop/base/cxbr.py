@@ -9,92 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from typing import Any, NoReturn, cast
-from urllib.parse import urlsplit
 
-from autobahn.exception import PayloadExceededError
-from autobahn.twisted.rawsocket import WampRawSocketClientFactory
 from autobahn.twisted.wamp import ApplicationSession, ApplicationSessionFactory
-from autobahn.twisted.websocket import WampWebSocketClientFactory
-from autobahn.wamp.exception import ApplicationError, InvalidUriError, SerializationError, TransportLost
 from autobahn.wamp.types import CallOptions, CloseDetails, ComponentConfig, SessionDetails
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConnector, IReactorTime
-from twisted.internet.protocol import ReconnectingClientFactory
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from paradrop.base._serializers import CBORSerializer
-from paradrop.base.exceptions import (
-    AuthenticationError,
-    Conflict,
-    DeadlineExceeded,
-    InvalidInput,
-    NotFound,
-    NotPermitted,
-    ParadropException,
-    Unreachable,
-    tree,
-)
+from paradrop.base._asking import asked
+from paradrop.base._links import BaseClientFactory, BaseRawSocketFactory, Reconnecting, connect
+from paradrop.base.exceptions import AuthenticationError, DeadlineExceeded, ParadropException, Unreachable, tree
 from paradrop.uris import DEVICE_REALM, ROOT
+
+__all__ = ["DEADLINE", "BaseClientFactory", "BaseRawSocketFactory", "BaseSession", "BaseSessionFactory"]
 
 DEADLINE = 30.0
 """Seconds a call may take when its caller says nothing else. Crossbar 26.10 does not enforce a call's timeout, so the caller's
 own session does."""
-
-PING_INTERVAL = 10.0
-PING_TIMEOUT = 10.0
-"""Seconds; together they find a dead peer in 20 s. Autobahn leaves automatic pings off, and a half-open link swallows calls."""
-
-
-class _Reconnecting(ReconnectingClientFactory):
-    """Comes back after 1 s, doubling up to 10 s, each time with some jitter; from the start again once a session has joined."""
-
-    initialDelay = 1
-    maxDelay = 10
-    factor = 2
-    jitter = 0.1
-    noisy = False
-    reconnect = True
-    on_failure: Callable[[Failure], None] = staticmethod(lambda reason: None)
-
-    def startedConnecting(self, connector: IConnector) -> None:
-        """Called when a connection is being made: :meth:`stop` may have to break it off."""
-        self.connector = connector
-
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        """Called when a connection has failed to connect: tries again, or reports it when it is not to reconnect."""
-        self._again(connector, reason)
-
-    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
-        """Called when an established connection is lost: tries again, or reports it when it is not to reconnect."""
-        self._again(connector, reason)
-
-    def stop(self) -> None:
-        """Do not come back."""
-        self.reconnect = False
-        self.stopTrying()  # type: ignore[no-untyped-call]
-
-    def _again(self, connector: IConnector, reason: Failure) -> None:
-        if self.reconnect:
-            self.retry(connector)  # type: ignore[no-untyped-call]
-        else:
-            self.on_failure(reason)
-
-
-class BaseClientFactory(_Reconnecting, WampWebSocketClientFactory):
-    """WAMP over WebSocket, reconnecting."""
-
-    def __init__(self, factory: Callable[[], ApplicationSession], *args: Any, **kwargs: Any) -> None:
-        WampWebSocketClientFactory.__init__(self, factory, *args, **kwargs)
-        self.setProtocolOptions(autoPingInterval=PING_INTERVAL, autoPingTimeout=PING_TIMEOUT, openHandshakeTimeout=PING_TIMEOUT)
-        self.resetDelay()  # type: ignore[no-untyped-call]
-
-
-class BaseRawSocketFactory(_Reconnecting, WampRawSocketClientFactory):
-    """WAMP over RawSocket with CBOR, reconnecting."""
-
-    def __init__(self, factory: Callable[[], ApplicationSession]) -> None:
-        WampRawSocketClientFactory.__init__(self, factory, CBORSerializer())
-        self.resetDelay()  # type: ignore[no-untyped-call]
 
 
 class BaseSession(ApplicationSession):
@@ -112,7 +43,7 @@ class BaseSession(ApplicationSession):
         self.pdid: str = extra.get("pdid", "local")
         self._reactor: IReactorTime | None = extra.get("reactor")
         self._joined: Deferred[BaseSession] | None = None
-        self.factory: _Reconnecting | None = None
+        self.factory: Reconnecting | None = None
         for kind in tree():
             self.define(kind, kind.uri())
 
@@ -145,7 +76,7 @@ class BaseSession(ApplicationSession):
         config = ComponentConfig(realm=realm, extra={**(extra or {}), "pdid": pdid, "reactor": reactor})
         sessions = BaseSessionFactory(config, joined)
         sessions.session = cls
-        _connect(reactor, address, sessions, reconnect)
+        connect(reactor, address, sessions, reconnect)
         if debug:
             import txaio
 
@@ -201,15 +132,15 @@ class BaseSession(ApplicationSession):
 
     def stockPublish(self, topic: str, *args: Any, **kwargs: Any) -> Any:
         """Publish to a whole URI. With ``options=PublishOptions(acknowledge=True)`` it fails with :class:`NotPermitted`."""
-        return _asked(super().publish, "publish", topic, topic, *args, **kwargs)
+        return asked(super().publish, "publish", topic, topic, *args, **kwargs)
 
     def stockSubscribe(self, handler: Callable[..., Any], topic: str | None = None, options: Any = None) -> Any:
         """Subscribe to a whole URI. Fails with :class:`NotPermitted`, :class:`Unreachable`."""
-        return _asked(super().subscribe, "subscribe to", topic or "", handler, topic, options)
+        return asked(super().subscribe, "subscribe to", topic or "", handler, topic, options)
 
     def stockRegister(self, endpoint: Callable[..., Any], procedure: str | None = None, options: Any = None) -> Any:
         """Register a whole URI. Fails with :class:`NotPermitted`, :class:`Conflict`, :class:`Unreachable`."""
-        return _asked(super().register, "register", procedure or "", endpoint, procedure, options)
+        return asked(super().register, "register", procedure or "", endpoint, procedure, options)
 
     def stockCall(self, procedure: str, *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Call a whole URI.
@@ -229,7 +160,7 @@ class BaseSession(ApplicationSession):
         def expired(result: object, seconds: float) -> NoReturn:
             raise DeadlineExceeded(f"{procedure} gave no answer within {seconds:g} s")
 
-        answer = _asked(super().call, "call", procedure, procedure, *args, options=options, **kwargs)
+        answer = asked(super().call, "call", procedure, procedure, *args, options=options, **kwargs)
         return answer.addTimeout(deadline, self._reactor or _global_reactor(), expired)
 
     def onUserError(self, fail: Failure, msg: str) -> None:
@@ -246,7 +177,7 @@ class BaseSessionFactory(ApplicationSessionFactory):
     def __init__(self, config: ComponentConfig, deferred: Deferred[BaseSession] | None = None) -> None:
         super().__init__(config)
         self.deferred = deferred
-        self.client: _Reconnecting | None = None
+        self.client: Reconnecting | None = None
 
     def __call__(self) -> BaseSession:
         session = cast(BaseSession, self.session(self.config))
@@ -264,92 +195,3 @@ def _global_reactor() -> Any:
     from twisted.internet import reactor  # noqa: TID251 - the reference's signatures have no reactor to pass
 
     return reactor
-
-
-def _connect(reactor: Any, address: str, sessions: BaseSessionFactory, reconnect: bool) -> None:
-    """Connect to *address*. Raises :class:`InvalidInput` when it is none."""
-    scheme, _, rest = address.partition(":")
-    if scheme == "unix" and rest:
-        reactor.connectUNIX(rest, _client(BaseRawSocketFactory(sessions), reactor, sessions, reconnect))
-        return
-    if scheme not in ("rs", "ws", "wss"):
-        raise InvalidInput(f"{address!r} is no address: unix:/path, rs://host:port, ws://… or wss://…")
-    host, port = _host_and_port(address, {"ws": 80, "wss": 443}.get(scheme))
-    raw = BaseRawSocketFactory(sessions) if scheme == "rs" else BaseClientFactory(sessions, url=address, reactor=reactor)
-    client = _client(raw, reactor, sessions, reconnect)
-    if scheme == "wss":
-        from twisted.internet.ssl import optionsForClientTLS  # only now: a chute's image has no OpenSSL
-
-        reactor.connectSSL(host, port, client, optionsForClientTLS(host))
-    else:
-        reactor.connectTCP(host, port, client)
-
-
-def _host_and_port(address: str, usual: int | None) -> tuple[str, int]:
-    """Raises :class:`InvalidInput` when *address* has no host, or a port that is none, or none at all and there is no *usual*."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port or usual
-    except ValueError as problem:
-        raise InvalidInput(f"{address!r}: {problem}") from None
-    if not host or not port or parts.fragment:
-        raise InvalidInput(f"{address!r} names no host and port")
-    return host, port
-
-
-def _client(client: _Reconnecting, reactor: Any, sessions: BaseSessionFactory, reconnect: bool) -> _Reconnecting:
-    client.clock = reactor
-    client.reconnect = reconnect
-    client.on_failure = sessions.failed
-    sessions.client = client
-    return client
-
-
-def _asked(function: Callable[..., Any], action: str, uri: str, *args: Any, **kwargs: Any) -> Deferred[Any]:
-    """*function*'s answer, with the fabric's own errors as errors of our tree and anything else as it is.
-
-    It is a Deferred of its own, and not the one that Autobahn (26.10) keeps: when the link is lost, that one is chained into
-    another, and whoever looks at it only afterwards would find it to have succeeded.
-    """
-
-    async def ask() -> Any:
-        try:
-            answer = function(*args, **kwargs)
-        except TransportLost as problem:
-            raise Unreachable("the link to the fabric is down") from problem
-        except InvalidUriError as problem:
-            raise InvalidInput(f"{uri!r} is no name on the fabric") from problem
-        except SerializationError as problem:
-            raise InvalidInput(f"the arguments of {uri} cannot be sent: {problem}") from problem
-        except PayloadExceededError as problem:
-            raise InvalidInput(f"the arguments of {uri} are larger than the fabric takes") from problem
-        try:
-            return await answer if isinstance(answer, Deferred) else answer
-        except SerializationError as problem:
-            raise ParadropException(f"the answer of {uri} is nothing that can be sent") from problem
-        except PayloadExceededError as problem:
-            raise ParadropException(f"the answer of {uri} is larger than the fabric takes") from problem
-        except ApplicationError as problem:
-            ours = _of_our_tree(problem.error, action, uri)
-            if ours is None:
-                raise
-            raise ours from problem
-
-    return Deferred.fromCoroutine(ask())
-
-
-def _of_our_tree(error: str, action: str, uri: str) -> ParadropException | None:
-    match error:
-        case ApplicationError.NO_SUCH_PROCEDURE:
-            return NotFound(f"nobody has registered {uri}")
-        case ApplicationError.NOT_AUTHORIZED:
-            return NotPermitted(f"you may not {action} {uri}")
-        case ApplicationError.PROCEDURE_ALREADY_EXISTS:
-            return Conflict(f"{uri} is registered already")
-        case ApplicationError.CANCELED:
-            return Unreachable(f"whoever answers {uri} went away")
-        case ApplicationError.INVALID_URI:
-            return InvalidInput(f"{uri!r} is no name on the fabric")
-        case reason if reason.startswith("wamp.close."):
-            return Unreachable("the link to the fabric went down")
-    return None

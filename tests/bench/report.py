@@ -113,7 +113,7 @@ class Row:
         )
 
     def _difference(self, value: float) -> str:
-        return f"{value:.2f} ×" if self.compare is Compare.RATIO else f"{value:+.3g}"
+        return f"{number(value)} ×" if self.compare is Compare.RATIO else f"{value:+.3g}"
 
     def _target(self) -> str:
         if self.target is None:

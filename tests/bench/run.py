@@ -116,7 +116,11 @@ def main() -> None:
 
 
 def _pass_on(result: Any, ended: Any) -> Any:
+    from twisted.internet.defer import CancelledError
+
     ended.callback(None)
+    if isinstance(result.value, CancelledError):
+        sys.exit(130)  # as a shell has it for an end by SIGINT
     return result
 
 

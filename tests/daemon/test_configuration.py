@@ -94,7 +94,7 @@ def test_another_broken_value_is_not_silently_kept(machine: Machine) -> None:
     assert machine.file.read_text() == "[base]\nengine = steam\n"
 
 
-@pytest.mark.parametrize("value", ["x\nengine = memory", "x\r[other]"])
+@pytest.mark.parametrize("value", ["x\nengine = memory", "x\r[other]", "x\x0bengine = memory", "x\u2028y"])
 def test_a_value_of_several_lines_is_refused(machine: Machine, value: str) -> None:
     with pytest.raises(InvalidSettings):
         machine.configuration().set("device_name", value)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 OUTSIDE_OF_THE_SDK = ("crossbar", "docker", "klein", "jsonschema", "cattrs", "psutil", "rich", "argon2", "pathspec", "yaml")
-TAKEN_WHERE_IT_IS = ("click", "passlib", "argon2")
-"""What Autobahn (26.10) imports for itself when it finds it, and does without when it does not."""
+TAKEN_WHERE_IT_IS = ("click", "passlib", "argon2", "OpenSSL", "service_identity")
+"""What Autobahn and Twisted (26.10) import for themselves when they find it, and do without when they do not."""
 
 
 def loaded(statement: str, hidden: tuple[str, ...] = ()) -> set[str]:

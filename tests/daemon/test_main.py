@@ -1,0 +1,45 @@
+"""The command line, and the console script without the extra."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from paradropd.main import arguments
+
+
+def test_defaults() -> None:
+    options = arguments([])
+    assert (options.home, options.mode, options.set, options.quiet) == (None, "local", [], False)
+
+
+def test_settings_may_be_given_several_times() -> None:
+    assert arguments(["--set", "settle:1", "--set", "engine:memory"]).set == ["settle:1", "engine:memory"]
+
+
+@pytest.mark.parametrize("argv", [["--mode", "fast"], ["--colour"], ["more"]])
+def test_what_is_no_option(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments(argv)
+    assert ended.value.code == 2
+    assert "usage: paradropd" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"paradropd {version('paradrop')}\n"
+
+
+def test_without_the_extra_it_names_the_extra() -> None:
+    script = (
+        "import sys; sys.modules['psutil'] = sys.modules['twisted'] = None; from paradropd.entry import main; sys.exit(main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == 69
+    assert "pip install 'paradrop[daemon]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
