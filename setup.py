@@ -35,7 +35,6 @@ DAEMON = [
     "klein>=24.8",
     "psutil>=7",  # machine facts
 ]
-SERVER = ["crossbar>=26.10.1"]
 DEV = [
     "build",
     "hypothesis",
@@ -64,13 +63,12 @@ setup(
     package_dir={
         "paradrop": "paradrop",
         "paradropd": "daemon/paradropd",
-        "pdserver": "daemon/pdserver",
         "pdtools": "tools/pdtools",
         "paradrop_chutes": "chutes",
     },
     packages=[
         *find_packages(".", include=["paradrop", "paradrop.*"]),
-        *find_packages("daemon", include=["paradropd", "paradropd.*", "pdserver", "pdserver.*"]),
+        *find_packages("daemon", include=["paradropd", "paradropd.*"]),
         *find_packages("tools", include=["pdtools", "pdtools.*"]),
         "paradrop_chutes",
     ],
@@ -86,9 +84,8 @@ setup(
     install_requires=SDK,
     extras_require={
         "daemon": DAEMON,
-        "server": SERVER,
         "tools": TOOLS,
-        "all": sorted({*DAEMON, *SERVER, *TOOLS}),
-        "dev": sorted({*DAEMON, *SERVER, *TOOLS, *DEV}),
+        "all": sorted({*DAEMON, *TOOLS}),
+        "dev": sorted({*DAEMON, *TOOLS, *DEV}),
     },
 )
