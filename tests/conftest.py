@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# The contract suites are shipped in the packages: their assertions tell as much as a test file's.
+pytest.register_assert_rewrite("paradropd.engine.contract", "paradropd.engine.testbench")
+
 IN_CI = os.environ.get("CI") == "true"
 
 

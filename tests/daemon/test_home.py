@@ -63,8 +63,11 @@ def test_the_lock_is_free_when_its_file_is_closed(home: Home) -> None:
 def test_the_lock_is_not_inherited(home: Home) -> None:
     home.make()
     with home.lock():
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        program = [sys.executable, "-c", "print('here', flush=True); input()"]
+        child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
     try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"here\n"  # only now it has surely closed what it does not inherit
         home.lock().close()
     finally:
         child.communicate(b"\n")

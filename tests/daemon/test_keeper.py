@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from paradrop.base.exceptions import EngineUnavailable, ImageNotFound
+from paradrop.base.exceptions import BuildFailed, EngineUnavailable, ImageNotFound
 from paradrop.values import ChangeState, ChuteState
 from paradropd.chutes.keeper import delay_after
-from paradropd.engine.memory import Behaviour
+from paradropd.engine.memory import Behaviour, Build
 from paradropd.engine.port import InstanceKey
 from paradropd.testing import World, result_of
 
@@ -271,6 +271,15 @@ class TestHealth:
         checked.advance(20)
         assert record.state is ChangeState.DONE
         assert starts(checked) == before
+
+    def test_while_a_change_works_on_it_nobody_else_ends_it(self, checked: World) -> None:
+        checked.engine.commands["check",] = Behaviour(exit_code=1)
+        checked.engine.builds[""] = Build(takes=95.0, problem=BuildFailed("no"))
+        change = checked.deploy(CHECKED.replace("python3", "node"))
+        checked.finish(change)
+        assert [name for name, _ in checked.engine.calls].count("stop") == 0
+        checked.advance(10)
+        assert [name for name, _ in checked.engine.calls].count("stop") == 1
 
     def test_a_chute_that_was_checked_and_stopped_is_not_asked(self, checked: World) -> None:
         checked.finish(checked.changes.stop("hello", "x").id)

@@ -17,8 +17,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
-pytest.register_assert_rewrite("paradropd.engine.contract", "paradropd.engine.testbench")
-
 T = TypeVar("T")
 
 
