@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
@@ -23,7 +24,7 @@ from paradrop import uris
 from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineError, InvalidInput
 from paradrop.base.seams import Threads, WallClock
-from paradrop.base.settings import Settings
+from paradrop.base.settings import Mode, Settings
 from paradrop.logstore import LogStore
 from paradrop.source import SourceLimits
 from paradrop.values import ChangeRecord, ChuteStatus, plain
@@ -61,6 +62,9 @@ LOCAL_PERSON = Person("local", Role.OWNER)
 
 delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
 """Seconds until the engine is looked for again: 1, doubling to 30, each with up to a second of jitter."""
+
+GROUP = "paradrop"
+"""Whose members a production device takes for its owners."""
 
 STATIC = Path(__file__).parent / "web" / "static"
 
@@ -200,6 +204,9 @@ class Device:
         await register(self._session, self._procedures)
         self._changes.abandon()
         self.realm.listen(self.home.control_socket, LOCAL_PERSON, mode=0o660)
+        if self.settings.mode is Mode.PRODUCTION:
+            with suppress(KeyError):  # no such group here: then the device is root's alone
+                self.home.admit(grp.getgrnam(GROUP).gr_gid)
         address, port = self.settings.portal_address, self.settings.portal_server_port
         try:
             self._port = await TCP4ServerEndpoint(self._reactor, port, interface=address).listen(self._site)

@@ -80,6 +80,12 @@ class Home:
                 raise StorageFull from problem
             raise
 
+    def admit(self, gid: int) -> None:
+        """Let the members of a group reach the control socket, which must be there, and nothing else of the home."""
+        os.chown(self.runtime, -1, gid)
+        self.runtime.chmod(0o710)
+        os.chown(self.control_socket, -1, gid)
+
     def lock(self) -> IO[str]:
         """Take the home for this process, until the returned file is closed or the process ends.
 

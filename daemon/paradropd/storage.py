@@ -5,12 +5,15 @@ Calls are made on the reactor's thread: a record is a few hundred bytes, and a c
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from paradrop.base.exceptions import InteralException, StorageFull
+
+MEMORY = ":memory:"
 
 SCHEMA = (
     """
@@ -48,6 +51,8 @@ class Database:
     def __init__(self, path: Path | str) -> None:
         """Raises :class:`InteralException` when the file is no database, or a newer Paradrop's."""
         try:
+            if str(path) != MEMORY:  # SQLite gives its other files the mode of the first
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
             # FULL: after a power cut, what was said to be done is done (SQLite, "PRAGMA synchronous").

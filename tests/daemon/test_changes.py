@@ -61,6 +61,13 @@ def deployed(world: World, text: str) -> ChangeRecord:
     return record
 
 
+def test_a_new_version_of_the_same_source_is_not_built_again(world: World) -> None:
+    for version in ("1", "2"):
+        deployed(world, manifest(version=version))
+    assert [name for name, _ in world.engine.calls].count("build") == 2
+    assert len(world.engine.images) == 1
+
+
 def nothing_of(world: World, name: str) -> bool:
     """Whether nothing is left of a chute: no record, release, image, instance, socket or data."""
     return (
@@ -258,7 +265,7 @@ class TestFailing:
         deployed(world, manifest())
         break_it, reason = FAILURES[failure]
         break_it(world)
-        change = world.deploy(manifest(version="2", command="serve bad"))
+        change = world.deploy(manifest(version="2", command="serve bad"), {"main.py": b"2"})
         if failure == "socket":
             world.doors.problem = None if world.newest(change).state.final else world.doors.problem
         record = world.finish(change)
@@ -282,7 +289,7 @@ class TestFailing:
         started = world.keeper.states[InstanceKey("hello", "main", 1)].started
         world.advance(5)
         world.engine.builds[""] = Build(problem=BuildFailed("no"))
-        world.finish(world.deploy(manifest(version="2", more="description: x\n") + "config: {environment: {A: b}}\n"))
+        world.finish(world.deploy(manifest(version="2"), {"main.py": b"2"}))
         assert world.keeper.states[InstanceKey("hello", "main", 1)].started == started
 
     def test_the_build_of_the_second_service_fails(self, world: World) -> None:

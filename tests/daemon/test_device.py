@@ -26,6 +26,7 @@ from paradrop.base.exceptions import (
     ParadropException,
 )
 from paradrop.values import ChangeRecord, ChangeState, ChuteState, ChuteStatus, LogPage, NodeInfo, Setting, read
+from paradropd.chutes.keeper import PATIENCE
 from paradropd.permissions import ChutePeer, Permission, Person, Role, grants
 
 MANIFEST = b"name: hello\nversion: '1'\ntype: light\nuse: python3\ncommand: stay\n"
@@ -324,12 +325,24 @@ class TestLife:
         assert box.call("node.info")["engine"]["available"] is False
         box.call("blobs.put", DIGEST, len(MANIFEST), 0, MANIFEST)
         change = box.call("chutes.deploy", TREE)
-        assert (change["state"], change["retry"], change["reason"]) == ("failed", True, "not yet")
+        assert change["state"] == "accepted"  # it waits for the engine
         box.advance(10)
         box.engine.unavailable = ""
         box.advance(20)
         assert box.bringing_up.called
+        assert box.call("changes.get", change["id"])["state"] == "done"
         assert deploy(box).state is ChangeState.DONE
+
+    def test_a_change_does_not_wait_for_ever_for_an_engine(self, make_box: Callable[[], Box]) -> None:
+        box = make_box()
+        box.engine.unavailable = "not yet"
+        box.start()
+        box.call("blobs.put", DIGEST, len(MANIFEST), 0, MANIFEST)
+        change = box.call("chutes.deploy", TREE)
+        box.advance(PATIENCE)
+        ended = box.call("changes.get", change["id"])
+        assert (ended["state"], ended["retry"]) == ("failed", True)
+        assert "engine" in ended["reason"]
 
     def test_stopped_while_the_engine_is_away(self, make_box: Callable[[], Box]) -> None:
         box = make_box()

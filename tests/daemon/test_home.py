@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,14 @@ def test_a_chutes_folders(home: Home) -> None:
     assert home.fabric_socket("hello") == home.runtime / "chutes" / "hello" / "fabric.sock"
     assert home.data_dir("hello") == home.data / "hello"
     assert home.control_socket.parent == home.runtime
+
+
+def test_a_group_may_reach_the_control_socket_and_nothing_else(tmp_path: Path) -> None:
+    home = home_in(tmp_path)
+    home.make()
+    home.control_socket.touch(mode=0o660)
+    home.admit(os.getegid())
+    assert stat.S_IMODE(home.runtime.stat().st_mode) == 0o710
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home.runtime / "chutes").stat().st_mode) == 0o700
+    assert home.control_socket.stat().st_gid == os.getegid()

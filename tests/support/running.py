@@ -43,6 +43,7 @@ class RunningDevice:
         for line in self.process.stdout:  # ends when the daemon does
             if "ready: " in line:
                 return
+        self.process.stdout.close()
         raise AssertionError(f"paradropd ended with {self.process.wait()}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:

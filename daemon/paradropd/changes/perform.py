@@ -18,8 +18,10 @@ from twisted.logger import Logger
 
 from paradrop.base.exceptions import DeadlineExceeded, EngineError, StartFailed, StorageFull
 from paradrop.base.seams import Threads
-from paradrop.manifest.model import Service
+from paradrop.manifest import FILE_NAME
+from paradrop.manifest.model import HealthCheck, Service, ServiceKind
 from paradrop.source import subtree, tree_digest
+from paradrop.values import SourceTree
 from paradropd.blobs import Blobs
 from paradropd.changes.steps import (
     AwaitHealthy,
@@ -43,8 +45,11 @@ from paradropd.logs import Collector, source_of
 
 log = Logger(namespace="paradropd.changes")
 
-LOOK = 0.05
-"""Seconds between two looks at a chute that is starting."""
+LOOK = 0.02
+"""Seconds between two looks at a chute that is starting, where a look costs nothing but a look-up."""
+
+ASK = 0.25
+"""Seconds between two checks of a chute that is starting, where a check is a request to it or a command in it."""
 
 LAST_WORDS = 8
 """How many lines of its log go into the reason when a chute does not start."""
@@ -144,6 +149,9 @@ class Performer:
 
     async def _build(self, release: Release, service: Service) -> None:
         tree = subtree(release.tree, service.source)
+        if service.kind is ServiceKind.LIGHT:
+            # Nothing in the image reads it, and a new version alone must not make a new image.
+            tree = SourceTree(entries=tuple(entry for entry in tree.entries if entry.path != FILE_NAME))
         recipe = json.dumps([service.kind, service.image, tree_digest(tree)])
 
         def files() -> Iterator[SourceFile]:
@@ -211,7 +219,7 @@ class Performer:
                     return
                 if waited >= health.start:
                     raise StartFailed(f"{health.service} did not become healthy within {health.start:g} s")
-            await deferLater(self._clock, LOOK)
+            await deferLater(self._clock, LOOK if health is None or health.check is HealthCheck.PROCEDURE else ASK)
 
     def _last_words(self, state: InstanceState) -> str:
         service = state.key.service

@@ -215,6 +215,7 @@ class Changes:
     async def _do(self, job: _Job, progress: Progress) -> None:
         task: Task | None = None
         try:
+            await self._keeper.ready()
             task = job.decide()
             progress.record = replace(progress.record, version=task.version)
             await progress.do(task.steps(await self._look(job.record.chute)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from paradrop.base.exceptions import ParadropException
+from paradrop.base.exceptions import EngineUnavailable, ParadropException
 from paradrop.base.seams import WallClock
 from paradrop.values import ChuteStatus, Want
 from paradropd.changes.plan import plan, plan_removal
@@ -34,6 +34,9 @@ log = Logger(namespace="paradropd.keeper")
 
 STEADY = 60.0
 """Seconds after which a run counts as a success: the next end is the first in a row again."""
+
+PATIENCE = 20.0
+"""Seconds a change waits for the engine to be there when the daemon has just started."""
 
 delay_after = backoffPolicy(initialDelay=1.0, maxDelay=60.0, factor=2.0)
 """Seconds to wait after so many ends in a row: 1, doubling to 60, each with up to a second of jitter."""
@@ -66,6 +69,8 @@ class Keeper:
         self._attempts: dict[str, int] = {}
         """How often in a row it was tried to clear away what is left over of a chute."""
         self._stopping = False
+        self._begun = False
+        self._waiting: list[Deferred[None]] = []
         self.states: dict[InstanceKey, InstanceState] = {}
         """The newest word of the engine about each instance."""
 
@@ -76,10 +81,30 @@ class Keeper:
         """
         self._engine, self._perform, self._checks.health = engine, perform, health
         self.states.update({state.key: state for state in await engine.instances()})
+        self._begun = True
+        for waiting in self._waiting:
+            if not waiting.called:
+                waiting.callback(None)
+        self._waiting.clear()
         names = {chute.name for chute in self._store.all()} | {key.chute for key in self.states}
         # Chutes that a change works on come last: their turn may be long in coming.
         for name in sorted(names, key=lambda name: (bool(self._locks[name].locked), name)):
             await self.converge(name, reopen=True)
+
+    async def ready(self) -> None:
+        """Wait until the engine is there, as it is not for the first moments of the daemon.
+
+        Raises :class:`EngineUnavailable` when that takes more than :data:`PATIENCE`.
+        """
+        if self._begun:
+            return
+
+        def away(result: object, seconds: float) -> NoReturn:
+            raise EngineUnavailable(f"the engine has not been there for {seconds:g} s")
+
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        await waiting.addTimeout(PATIENCE, self._clock, away)
 
     def stop(self) -> None:
         """Leave nothing pending, and react to nothing any more."""
