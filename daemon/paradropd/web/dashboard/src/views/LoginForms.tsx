@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 
 import { AccountError, type Grant } from "../account";
 import type { Session } from "../session";
-import { Note, said } from "./LoginPage";
+import { Note, said } from "./Note";
 
 /** The name of the first account, and most often of the only one. */
 const OWNER = "owner";

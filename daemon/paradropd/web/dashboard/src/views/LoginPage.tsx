@@ -1,13 +1,14 @@
 /** The page before a login: the form that fits the state of the device. */
 
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
 import type { SiteState } from "../account";
 import type { Invitation, Session } from "../session";
 import { FirstForm, LoginForm } from "./LoginForms";
-import { Icon, Logo } from "./Icon";
+import { Logo } from "./Icon";
+import { Note, said } from "./Note";
 
 interface Props {
   readonly session: Session;
@@ -64,18 +65,4 @@ export function LoginPage({ session, invited }: Props): JSX.Element {
 function Form({ site, session, invited }: Props & { readonly site: SiteState }): JSX.Element {
   if (!site.first) return <LoginForm session={session} />;
   return <FirstForm session={session} code={invited?.kind === "setup" ? invited.code : ""} />;
-}
-
-export function Note({ testid, children }: { readonly testid: string; readonly children: ComponentChildren }): JSX.Element {
-  return (
-    <p class="note note-bad note-icon" role="alert" data-testid={testid}>
-      <Icon name="alert" />
-      <span>{children}</span>
-    </p>
-  );
-}
-
-/** The sentence of an error. */
-export function said(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
