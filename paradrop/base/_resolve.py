@@ -195,7 +195,7 @@ def _parse(rule: Rule, text: str, place: str) -> Any:
 
 def _convert(rule: Rule, text: str) -> Any:
     """*text* as the rule's type. Raises ``ValueError`` with a sentence."""
-    if "\n" in text or "\0" in text:
+    if len(text.splitlines()) > 1 or "\0" in text:
         raise ValueError("a value is one line")
     if rule.kind is bool:
         if text.lower() not in BOOLEANS:

@@ -106,6 +106,11 @@ def _pairs(command: tuple[str, ...], option: str) -> list[tuple[str, str]]:
     return [(command[i + 1], command[i + 2]) for i, word in enumerate(command) if word == option]
 
 
+def test_what_lies_below_tmp_is_bound_after_it_was_emptied() -> None:
+    command = Bubblewrap(View(folders=(Path("/tmp/checkout/.venv"),)), root=True).command(ROOM, ("program",))
+    assert command.index("/tmp") < command.index("/tmp/checkout/.venv")
+
+
 class TestSandbox:
     def test_bubblewrap_shows_only_what_it_must(self) -> None:
         command = Bubblewrap(VIEW, root=True).command(ROOM, ("program", "--bind"))

@@ -18,7 +18,7 @@ from crossbar.router.router import RouterFactory
 from crossbar.router.service import RouterServiceAgent
 from crossbar.router.session import RouterSession, RouterSessionFactory
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,6 +31,12 @@ log = Logger(namespace="paradropd.fabric")
 
 ROLES = ("chute", *Role)
 """WAMP roles: what a callee is told about its caller, together with the name."""
+
+PATIENCE = 10.0
+"""Seconds from a connection to a joined session; whoever takes longer is dropped."""
+
+WEBSOCKETS = 200
+"""How many WebSocket sessions there may be at a time."""
 
 REMEMBERED_DENIALS = 1000
 SHOWN = 200
@@ -94,14 +100,25 @@ class _PeerSession(RouterSession):
     peer: Peer | None = None
     login: Callable[[str, str], Peer] | None = None
     open: set[_PeerSession]
+    _joining: IDelayedCall | None = None
 
     def onOpen(self, transport: Any) -> None:
         super().onOpen(transport)
         self.open.add(self)
+        self._joining = self._router_factory._reactor.callLater(PATIENCE, transport.abort)
+
+    def onJoin(self, details: Any) -> None:
+        self._in_time()
+        super().onJoin(details)
 
     def onClose(self, wasClean: bool) -> None:
+        self._in_time()
         self.open.discard(self)
         super().onClose(wasClean)
+
+    def _in_time(self) -> None:
+        if self._joining is not None and self._joining.active():
+            self._joining.cancel()
 
     def onMessage(self, msg: Any) -> None:
         # Crossbar believes the first entry of forward_for to be the caller, whoever sends it; only router links may say so, and
@@ -113,7 +130,7 @@ class _PeerSession(RouterSession):
     def onHello(self, realm: str, details: HelloDetails) -> Accept | Challenge | Deny:
         if realm != uris.DEVICE_REALM:
             return Deny(ApplicationError.NO_SUCH_REALM, message=f"there is no realm {realm!r} here; it is {uris.DEVICE_REALM!r}")
-        if self.peer is not None:
+        if self.peer is not None and self.login is None:
             return self._accept(self.peer, "unix")
         if "ticket" not in (details.authmethods or ()) or not details.authid:
             return Deny(ApplicationError.NO_AUTH_METHOD, message="log in: a ticket is needed here")
@@ -155,9 +172,16 @@ class _RawSocketProtocol(WampRawSocketServerProtocol):
 
     def connectionMade(self) -> None:
         self.factory.connected.add(self)
+        self._greeting = self.factory.clock.callLater(PATIENCE, self.abort)
         super().connectionMade()
 
+    def _on_handshake_complete(self) -> None:
+        self._greeting.cancel()
+        super()._on_handshake_complete()
+
     def connectionLost(self, reason: Failure) -> None:
+        if self._greeting.active():
+            self._greeting.cancel()
         self.factory.connected.discard(self)
         super().connectionLost(reason)
 
@@ -170,6 +194,7 @@ class _RawSocketFactory(WampRawSocketServerFactory):
 
     def __init__(self, sessions: _Sessions, connections: int, config: dict[str, Any]) -> None:
         super().__init__(sessions, config)
+        self.clock = sessions._routerFactory._reactor
         self.connections = connections
         self.connected: set[_RawSocketProtocol] = set()
         """Those that have not said who they are too."""
@@ -185,6 +210,23 @@ class _RawSocketFactory(WampRawSocketServerFactory):
         """End every connection without waiting for its goodbye."""
         for protocol in list(self.connected):
             protocol.abort()
+
+
+class _WebSocketFactory(WampWebSocketServerFactory):
+    """WebSocket, for a bounded number of sessions; those that have not logged in are dropped after :data:`PATIENCE`."""
+
+    noisy = False
+
+    def __init__(self, sessions: _Sessions, config: dict[str, Any]) -> None:
+        super().__init__(sessions, ".", config, None)
+        self._open: set[_PeerSession] = sessions.attributes["open"]
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+        if sum(session.login is not None for session in self._open) >= WEBSOCKETS:
+            log.warn("too many WebSocket sessions: one more is refused")
+            return None
+        protocol: IProtocol = super().buildProtocol(addr)
+        return protocol
 
 
 class Router:
@@ -231,7 +273,7 @@ class Router:
                 "allow_null_origin": False,
             },
         }
-        return WampWebSocketServerFactory(_Sessions(self._routers, login=login, open=self.open), ".", config, None)
+        return _WebSocketFactory(_Sessions(self._routers, login=login, open=self.open), config)
 
     def close(self, which: Callable[[_PeerSession], bool]) -> int:
         """End those sessions without waiting for their goodbye. Returns how many."""

@@ -116,6 +116,8 @@ class Bubblewrap:
         return (
             "bwrap", "--die-with-parent", "--unshare-user", "--uid", f"{NOBODY}", "--gid", f"{NOBODY}",
             "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL",
+            # First: what is bound may lie below /tmp, as a checkout may.
+            *_memory_folder("/tmp", room),  # noqa: S108 - inside, it is nobody else's
             *(word for folder in self._view.folders for word in ("--ro-bind", f"{folder}", f"{folder}")),
             *(word for path, target in self._view.links.items() for word in ("--symlink", target, path)),
             *(word for folder in self._view.hidden for word in ("--tmpfs", f"{folder}")),
@@ -123,7 +125,7 @@ class Bubblewrap:
             *(word for path in self._view.kernel for word in ("--ro-bind", f"{path}", f"{path}")),
             *(word for path in room.also for word in ("--ro-bind", f"{path}", f"{path}")),
             *_devices(),
-            *(word for folder in ("/dev/shm", "/tmp") for word in ("--size", f"{room.memory}", "--tmpfs", folder)),  # noqa: S108
+            *_memory_folder("/dev/shm", room),  # noqa: S108 - as above
             *shared,
             "--bind" if room.building else "--ro-bind", f"{room.image}", f"{room.image}",
             "--chdir", f"{room.image}",
@@ -188,6 +190,11 @@ def dressed(environment: Mapping[str, str], program: tuple[str, ...]) -> tuple[d
     outside = {name: value for name, value in environment.items() if not name.startswith(LOADER)}
     inside = tuple(f"{name}={value}" for name, value in environment.items() if name.startswith(LOADER))
     return outside, ("env", *inside, *program) if inside else program
+
+
+def _memory_folder(folder: str, room: Room) -> tuple[str, ...]:
+    """An empty folder in memory, which counts against the program's own."""
+    return ("--size", f"{room.memory}", "--tmpfs", folder)
 
 
 def _devices() -> tuple[str, ...]:
