@@ -107,7 +107,7 @@ def _pairs(command: tuple[str, ...], option: str) -> list[tuple[str, str]]:
 
 
 def test_what_lies_below_tmp_is_bound_after_it_was_emptied() -> None:
-    command = Bubblewrap(View(folders=(Path("/tmp/checkout/.venv"),)), root=True).command(ROOM, ("program",))
+    command = Bubblewrap(View(folders=(Path("/tmp/checkout/.venv"),), links={}), root=True).command(ROOM, ("program",))
     assert command.index("/tmp") < command.index("/tmp/checkout/.venv")
 
 
