@@ -797,3 +797,19 @@ def test_a_message_over_the_limit_ends_only_its_own_websocket(fabric: Fabric) ->
             assert await grace.call("chutes.list") == ["grace", "viewer"]
 
     fabric.run(scenario)
+
+
+@pytest.mark.parametrize("first", [b"", b"\x7f\xf3\0\0"], ids=["not a byte", "no hello"])
+def test_whoever_says_nothing_is_dropped(fabric: Fabric, first: bytes) -> None:
+    async def scenario(device: Device) -> None:
+        device.listen("hello", HELLO)
+
+        def wait() -> bool:
+            with Wire(device.path("hello")) as wire:
+                if first:
+                    wire.shake_hands(first)
+                return wire.ends()
+
+        assert await deferToThread(wait)
+
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, patience=0.1))

@@ -43,6 +43,8 @@ class RealmOptions:
     """Seconds."""
     connections: int = 64
     """How many connections one unix socket takes at a time."""
+    patience: float = 10.0
+    """Seconds from a connection to a joined session; whoever takes longer is dropped."""
     lean: bool = True
     """Whether the router is imported without what it does not use; see :mod:`.lean`."""
 

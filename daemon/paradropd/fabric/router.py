@@ -32,9 +32,6 @@ log = Logger(namespace="paradropd.fabric")
 ROLES = ("chute", *Role)
 """WAMP roles: what a callee is told about its caller, together with the name."""
 
-PATIENCE = 10.0
-"""Seconds from a connection to a joined session; whoever takes longer is dropped."""
-
 WEBSOCKETS = 200
 """How many WebSocket sessions there may be at a time."""
 
@@ -100,12 +97,13 @@ class _PeerSession(RouterSession):
     peer: Peer | None = None
     login: Callable[[str, str], Peer] | None = None
     open: set[_PeerSession]
+    patience: float
     _joining: IDelayedCall | None = None
 
     def onOpen(self, transport: Any) -> None:
         super().onOpen(transport)
         self.open.add(self)
-        self._joining = self._router_factory._reactor.callLater(PATIENCE, transport.abort)
+        self._joining = self._router_factory._reactor.callLater(self.patience, transport.abort)
 
     def onJoin(self, details: Any) -> None:
         self._in_time()
@@ -172,7 +170,7 @@ class _RawSocketProtocol(WampRawSocketServerProtocol):
 
     def connectionMade(self) -> None:
         self.factory.connected.add(self)
-        self._greeting = self.factory.clock.callLater(PATIENCE, self.abort)
+        self._greeting = self.factory.clock.callLater(self.factory.patience, self.abort)
         super().connectionMade()
 
     def _on_handshake_complete(self) -> None:
@@ -195,6 +193,7 @@ class _RawSocketFactory(WampRawSocketServerFactory):
     def __init__(self, sessions: _Sessions, connections: int, config: dict[str, Any]) -> None:
         super().__init__(sessions, config)
         self.clock = sessions._routerFactory._reactor
+        self.patience: float = sessions.attributes["patience"]
         self.connections = connections
         self.connected: set[_RawSocketProtocol] = set()
         """Those that have not said who they are too."""
@@ -213,7 +212,7 @@ class _RawSocketFactory(WampRawSocketServerFactory):
 
 
 class _WebSocketFactory(WampWebSocketServerFactory):
-    """WebSocket, for a bounded number of sessions; those that have not logged in are dropped after :data:`PATIENCE`."""
+    """WebSocket, for a bounded number of sessions; those that have not logged in are dropped in time."""
 
     noisy = False
 
@@ -255,7 +254,7 @@ class Router:
         self._own.add(session, self._router, authid=peer.name, authrole=wamp_role(peer))
 
     def rawsocket(self, peer: Peer, options: Any) -> Any:
-        sessions = _Sessions(self._routers, peer=peer, open=self.open)
+        sessions = _Sessions(self._routers, peer=peer, open=self.open, patience=options.patience)
         config = {"serializers": ["cbor"], "options": {"max_message_size": options.max_message}}
         return _RawSocketFactory(sessions, options.connections, config)
 
@@ -273,7 +272,7 @@ class Router:
                 "allow_null_origin": False,
             },
         }
-        return _WebSocketFactory(_Sessions(self._routers, login=login, open=self.open), config)
+        return _WebSocketFactory(_Sessions(self._routers, login=login, open=self.open, patience=options.patience), config)
 
     def close(self, which: Callable[[_PeerSession], bool]) -> int:
         """End those sessions without waiting for their goodbye. Returns how many."""
