@@ -13,6 +13,7 @@ takes over stdio when asked, and gathers what Twisted, Autobahn and Crossbar log
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,10 @@ __all__ = [
     "out",
     "parseLogPrefix",
 ]
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+LONGEST_SHOWN = 8000
+"""Characters of a message on the console; the log has all of it."""
 
 COLOURS = MappingProxyType({"HEADER": "95", "VERBOSE": "2", "PERF": "36", "WARN": "33", "ERR": "31"})
 """SGR parameters (ECMA-48) by level, for a console that is a terminal; INFO is plain."""
@@ -222,12 +227,18 @@ class Output:
         target: TextIO | None = getattr(sys, name) if redirect is None else redirect.output
         if target is None:  # a process without a console
             return
-        text = self.messageToString(logDict)
+        text = _harmless(self.messageToString(logDict))
         with suppress(OSError, ValueError):  # the console may be gone; the daemon is not
             if target.isatty() and level.name in COLOURS:
                 text = f"\033[{COLOURS[level.name]}m{text}\033[0m"
             target.write(text + "\n")
             target.flush()
+
+
+def _harmless(text: str) -> str:
+    """*text* for a screen: messages quote what others have sent, which must neither steer it nor pass for lines of our own."""
+    cut = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} … ({len(text)} characters)"
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", cut).replace("\n", "\n    ")
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

@@ -561,3 +561,16 @@ def test_importing_takes_nothing_over() -> None:
     assert not isinstance(sys.stdout, OutputRedirect)
     assert not any(isinstance(handler, Output) for handler in logging.getLogger().handlers)
     assert module.out._thread is None
+
+
+def test_what_a_message_quotes_neither_steers_the_console_nor_forges_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output(info=BaseOutput(Level.INFO))
+    out.info("asked for \x1b[2J a\n2026-11-21 09:99:99 INFO    [paradropd] forged")
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert "\n2026" not in told
+
+
+def test_a_message_without_end_is_cut_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(info=BaseOutput(Level.INFO)).info("x" * 3_000_000)
+    assert len(capsys.readouterr().out) < 10_000
