@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= .paradrop
+PORT ?= 8080
 DASHBOARD := daemon/paradropd/web/dashboard
 STATIC := daemon/paradropd/web/static
 
@@ -20,7 +21,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  — /p' $(MAKEFILE_LIST)
 
 run: setup dashboard  ## set everything up and run a device in the foreground
-	@$(BIN)/python tools/run_device.py --home $(HOME_DIR)
+	@$(BIN)/python tools/run_device.py --home $(HOME_DIR) --port $(PORT)
 
 test: setup dashboard  ## set everything up and run every test this machine can run
 	@$(BIN)/python tools/run_tests.py $(TESTS)

@@ -39,14 +39,18 @@ def pdtools(home: Path, *command: str) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run a device from this checkout.")
     parser.add_argument("--home", type=Path, default=ROOT / ".paradrop")
-    home = parser.parse_args().home.absolute()
+    parser.add_argument("--port", type=int, default=8080, help="of the web site; 0 takes a free one")
+    options = parser.parse_args()
+    home = options.home.absolute()
     control = home / "run" / "control.sock"
 
     if docker_answers() and subprocess.run([sys.executable, str(BASE_IMAGE)], check=False).returncode != 0:
         print("The base image for chutes could not be built; chutes of type light will not start.", file=sys.stderr)
 
     # In a process group of its own, so that a Ctrl-C reaches the daemon once, through this script.
-    device = subprocess.Popen([BIN / "paradropd", "--home", str(home), "--quiet"], process_group=0)
+    command = [BIN / "paradropd", "--home", str(home), "--set", f"PORTAL_SERVER_PORT:{options.port}"]
+    command += ["--set", "STOP_CHUTES:true", "--quiet"]
+    device = subprocess.Popen(command, process_group=0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: device.terminate())
     while device.poll() is None and not answers(control):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.internet import backoffPolicy
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
@@ -22,7 +22,7 @@ from twisted.web.client import Agent
 
 from paradrop import uris
 from paradrop.base.cxbr import BaseSession
-from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineError, InvalidInput
+from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineError, InvalidInput, NotFound
 from paradrop.base.seams import Threads, WallClock
 from paradrop.base.settings import Mode, Settings
 from paradrop.logstore import LogStore
@@ -62,6 +62,8 @@ LOCAL_PERSON = Person("local", Role.OWNER)
 
 delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
 """Seconds until the engine is looked for again: 1, doubling to 30, each with up to a second of jitter."""
+
+LOOPBACK = "127.0.0.1"
 
 GROUP = "paradrop"
 """Whose members a production device takes for its owners."""
@@ -143,6 +145,7 @@ class Device:
             announce=self._say_change,
             gone=self._chute_gone,
             limits=SourceLimits(files=settings.max_source_files, bytes=settings.max_source_bytes),
+            site_port=lambda: self._site_port,
         )
 
         accounts = Accounts(self.home.accounts, owasp_hasher(), threads)
@@ -189,10 +192,15 @@ class Device:
     @property
     def url(self) -> str:
         """Where people reach the web site, from this machine or, when it listens everywhere, by the machine's name."""
-        bound: Any = self._port.getHost() if self._port is not None else None
-        port = bound.port if bound is not None else self.settings.portal_server_port
+        port = self.settings.portal_server_port if self._site_port is None else self._site_port
         host = self.settings.portal_address
         return f"http://{os.uname().nodename if host in ('', '0.0.0.0') else host}:{port}/"  # noqa: S104 - compared, not bound
+
+    @property
+    def _site_port(self) -> int | None:
+        """The port of the web site, when it listens."""
+        bound: Any = self._port.getHost() if self._port is not None else None
+        return None if bound is None else int(bound.port)
 
     async def start(self) -> None:
         """Bring up the realm, what the daemon offers on it, the control socket and the web site; then whatever is to run.
@@ -211,7 +219,8 @@ class Device:
         try:
             self._port = await TCP4ServerEndpoint(self._reactor, port, interface=address).listen(self._site)
         except CannotListenError as problem:
-            reason = f"the web site cannot listen on {address}:{port}: {problem.socketError}; see portal_server_port"
+            reason = f"the web site cannot listen on {address}:{port}: {problem.socketError}; "
+            reason += "choose another with the setting portal_server_port (0 takes a free one)"
             raise InvalidInput(reason) from problem
 
     async def run_chutes(self) -> None:
@@ -249,10 +258,20 @@ class Device:
             if isinstance(stopped, Deferred):
                 await stopped
         await self._changes.end()
+        if self.settings.stop_chutes:
+            await self._stop_chutes()
         await self.engine.close()
         self.collector.stop()
         await self.realm.stop()
         self._closing.close()
+
+    async def _stop_chutes(self) -> None:
+        """Have what runs end, all at the same time; what is wanted stays as it is."""
+        running = [key for key, state in self.keeper.states.items() if state.status is InstanceStatus.RUNNING]
+        stops = [Deferred.fromCoroutine(self.engine.stop(key, self.settings.stop_grace)) for key in running]
+        for succeeded, outcome in await DeferredList(stops, consumeErrors=True):
+            if not succeeded:
+                log.warn("a chute could not be stopped: {problem}", problem=outcome.getErrorMessage())
 
     def _demand(self, uri: str) -> Permission | None:
         declared = self._procedures.get(uri)
@@ -275,6 +294,8 @@ class Device:
         state = self.keeper.states.get(release.key(release.manifest.service(web.service)))
         if state is None or state.status is not InstanceStatus.RUNNING or state.address is None:
             return None
+        if state.address == LOOPBACK and web.port == self._site_port:
+            raise NotFound(f"the page of the chute {name!r} would be the device's own site")  # which would ask itself for ever
         return state.address, web.port
 
     def _log_grew(self, source: str, seq: int) -> None:

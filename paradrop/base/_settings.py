@@ -86,6 +86,7 @@ class Settings:
         "python3=paradrop/python3:1", "image of each base that light chutes name in use: pairs name=image, with commas", Mapping
     )
     settle: float = _setting(2.0, "seconds that a chute without a health check must stay up", least=0, most=600)
+    stop_chutes: bool = _setting(False, "stop chutes when the daemon ends; it starts them again")
     stop_grace: float = _setting(10.0, "seconds from asking a chute to stop to making it stop", least=0, most=600)
     max_source_bytes: int = _size(256 * MIB, "largest source of a chute", least=1)
     max_source_files: int = _setting(10_000, "most files in the source of a chute", least=1)

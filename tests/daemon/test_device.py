@@ -355,6 +355,19 @@ class TestLife:
         box.call("blobs.put", DIGEST, len(MANIFEST), 0, MANIFEST)
         assert box.call("chutes.deploy", TREE)["state"] == "running"
 
+    def test_chutes_end_with_the_daemon_where_that_is_wanted(self, make_box: Callable[[], Box], tmp_path: Path) -> None:
+        (tmp_path / "settings.ini").write_text("[base]\nstop_chutes = true\n")
+        box = make_box()
+        box.start()
+        deploy(box)
+        box.stop()
+        assert [name for name, _ in box.engine.calls][-2:] == ["stop", "close"]
+        again = make_box()
+        again.engine.images |= box.engine.images
+        again.start()
+        again.advance(1)
+        assert again.call("chutes.get", "hello")["state"] == "running"
+
     def test_the_next_daemon_runs_what_this_one_ran(self, make_box: Callable[[], Box]) -> None:
         box = make_box()
         box.start()
