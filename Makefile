@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The checkout's folders must not be importable by accident.
 export PYTHONSAFEPATH := 1
 
-.PHONY: help run test check bench dashboard setup clean
+.PHONY: help run test check bench wheel dashboard setup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  — /p' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: setup dashboard  ## lint, types, import rules, front-end
 
 bench: setup dashboard  ## measure, against something else in the same run
 	$(BIN)/python tests/bench/run.py
+
+wheel: setup dashboard  ## build dist/paradrop-….whl, with the dashboard in it
+	$(BIN)/python -m build --wheel
 
 setup: $(VENV)/.installed
 

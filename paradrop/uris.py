@@ -12,7 +12,6 @@ from collections.abc import Sequence
 ROOT = "org.paradrop."
 LOCAL_PDID = "local"
 LOCAL = f"{ROOT}{LOCAL_PDID}."
-SERVER = f"{ROOT}server."
 CHUTE_AREA = "chute."
 DEVICE_REALM = "paradrop"
 """The realm's name, on a device and on a server alike (the reference's ``BaseSession.start`` has it as its default)."""

@@ -112,7 +112,7 @@ class ChangeRecord:
     """Seconds since the epoch, like every time here."""
     version: str = ""
     actor: str = ""
-    """Who asked: ``control socket``, or a person's name."""
+    """Who asked: a person's name; ``local`` is whoever may open the control socket."""
     steps: tuple[StepRecord, ...] = ()
     reason: str = ""
     """Why it failed or was rolled back."""
@@ -203,7 +203,7 @@ class ProcedureInfo:
     uri: str
     match: str
     owner: str
-    """``daemon``, or a chute's name."""
+    """A chute's name, or ``paradropd``; whoever else has registered it, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

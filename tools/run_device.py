@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+from paradrop.base import settings
+from paradropd.engine.choose import DOCKER, PROCESS, answers, choose
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 BASE_IMAGE = ROOT / "chutes" / "base" / "build_base.py"
 
 
-def answers(path: Path) -> bool:
+def listens(path: Path) -> bool:
     """Whether somebody listens on the unix socket *path*."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -24,12 +26,6 @@ def answers(path: Path) -> bool:
         except OSError:
             return False
         return True
-
-
-def docker_answers() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
 
 
 def pdtools(home: Path, *command: str) -> int:
@@ -44,16 +40,20 @@ def main() -> int:
     home = options.home.absolute()
     control = home / "run" / "control.sock"
 
-    if docker_answers() and subprocess.run([sys.executable, str(BASE_IMAGE)], check=False).returncode != 0:
-        print("The base image for chutes could not be built; chutes of type light will not start.", file=sys.stderr)
+    # What the daemon itself will read.
+    read = settings.loadSettings(home=home)
+    engine = choose(read.engine, lambda: answers(read.docker_socket))
+    if engine == DOCKER and subprocess.run([sys.executable, str(BASE_IMAGE)], check=False).returncode != 0:
+        print("Without its base image the hello chute cannot run in Docker: it runs as a process instead.", file=sys.stderr)
+        engine = PROCESS
 
     # In a process group of its own, so that a Ctrl-C reaches the daemon once, through this script.
     command = [BIN / "paradropd", "--home", str(home), "--set", f"PORTAL_SERVER_PORT:{options.port}"]
-    command += ["--set", "STOP_CHUTES:true", "--quiet"]
+    command += ["--set", f"ENGINE:{engine}", "--set", "STOP_CHUTES:true", "--quiet"]
     device = subprocess.Popen(command, process_group=0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: device.terminate())
-    while device.poll() is None and not answers(control):
+    while device.poll() is None and not listens(control):
         time.sleep(0.05)
     if device.poll() is None:
         if pdtools(home, "deploy", str(ROOT / "chutes" / "hello")) == 0:

@@ -22,7 +22,7 @@ from twisted.web.client import Agent
 
 from paradrop import uris
 from paradrop.base.cxbr import BaseSession
-from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, EngineError, InvalidInput, NotFound
+from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, InvalidInput, NotFound, ParadropException
 from paradrop.base.seams import Threads, WallClock
 from paradrop.base.settings import Mode, Settings
 from paradrop.logstore import LogStore
@@ -53,7 +53,7 @@ from paradropd.web.limiter import Limit, Limiter
 from paradropd.web.people import People
 from paradropd.web.site import Device as SiteFacts
 from paradropd.web.site import make_site
-from paradropd.web.tokens import Tokens
+from paradropd.web.tokens import Tokens, Visitor
 
 log = Logger(namespace="paradropd")
 
@@ -158,7 +158,7 @@ class Device:
             accounts=accounts,
             tokens=self.tokens,
             limiter=Limiter(reactor.seconds, by_address=limit),
-            fabric=self.realm.websocket(self._login),
+            fabric=self.realm.websocket(self._login, self._logged_in),
             agent=agent,
             address_of=self._address_of,
         )
@@ -184,7 +184,7 @@ class Device:
                 FabricApi(self.realm),
                 ConfigApi(Configuration(settings, self.home.settings, load_settings)),
                 BlobsApi(blobs),
-                PeopleApi(people, self._end_sessions_of),
+                PeopleApi(people),
             ]
         )
         self.tokens.observe(self._end_sessions_of)
@@ -243,7 +243,7 @@ class Device:
             try:
                 await ask()
                 return
-            except EngineError as problem:  # whatever it is, the realm and the site must stay up
+            except ParadropException as problem:  # whatever it is, the realm and the site must stay up
                 log.warn("the engine is not there yet: {problem}", problem=problem)
                 await deferLater(self._reactor, delay_after(attempt))
 
@@ -278,13 +278,16 @@ class Device:
         return declared.permission if declared is not None else None
 
     def _login(self, name: str, ticket: str) -> Peer:
-        person = self.tokens.person(ticket)
-        if person.name != name:
+        visitor = self.tokens.visitor(ticket)
+        if visitor.name != name:
             raise AuthenticationError("that token is somebody else's")
-        return person
+        return visitor
+
+    def _logged_in(self, peer: Peer) -> bool:
+        return not isinstance(peer, Visitor) or self.tokens.good(peer)
 
     def _end_sessions_of(self, name: str) -> None:
-        self.realm.end_sessions(lambda peer: isinstance(peer, Person) and peer is not LOCAL_PERSON and peer.name == name)
+        self.realm.end_sessions(lambda peer: peer.name == name and not self._logged_in(peer))
 
     def _address_of(self, name: str) -> tuple[str, int] | None:
         release = self._chutes.get(name).release

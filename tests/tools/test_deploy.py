@@ -292,9 +292,12 @@ def removable(bench: Bench, change: Any) -> None:
 
 
 @pytest.mark.parametrize(("flags", "keep"), [([], False), (["--keep-data"], True)])
-def test_remove_does_not_ask_a_script(bench: Bench, change: Any, flags: list[str], keep: bool) -> None:
+def test_remove_wants_a_yes_of_a_script(bench: Bench, change: Any, flags: list[str], keep: bool) -> None:
     removable(bench, change)
-    assert bench.run("remove", "hello", *flags).out == "hello removed.\n"
+    refused = bench.run("remove", "hello", *flags)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--yes" in refused.err
+    assert bench.run("remove", "hello", "--yes", *flags).out == "hello removed.\n"
     assert bench.realm.called("chutes.remove")[0].args == ("hello", keep)
 
 

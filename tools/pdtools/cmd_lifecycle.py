@@ -34,7 +34,9 @@ def _simple(verb: str, procedure: str, help_text: str) -> click.Command:
 @click.pass_obj
 def remove(app: App, name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
     """Remove the chute NAME, and its data unless --keep-data."""
-    if not yes and app.interactive:
+    if not yes:
+        if not app.interactive:
+            raise InvalidInput("Nothing was removed: without a terminal to ask on, say --yes.")
         what = f"Remove {name}" + ("?" if keep_data else " and all its data?")
         if not click.confirm(what, err=True):
             raise InvalidInput("Nothing was removed.")

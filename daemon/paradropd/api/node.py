@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from paradrop import uris
 from paradrop.base.exceptions import InvalidInput
@@ -70,10 +70,8 @@ class BlobsApi:
 
 
 class PeopleApi:
-    def __init__(self, people: People, left: Callable[[str], object]) -> None:
-        """*left*: told the name of somebody who lost their account, to end their sessions."""
+    def __init__(self, people: People) -> None:
         self._people = people
-        self._left = left
 
     @procedure(uris.PEOPLE_LINK, Permission.ADMINISTER)
     async def link(self, caller: Person) -> LoginLink:
@@ -92,4 +90,3 @@ class PeopleApi:
     @procedure(uris.PEOPLE_REMOVE, Permission.ADMINISTER)
     async def remove(self, caller: Person, name: str) -> None:
         await self._people.remove(name)
-        self._left(name)
