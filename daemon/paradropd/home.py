@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from paradrop.base._files import write_atomically
-from paradrop.base.exceptions import HomeInUse, StorageFull
+from paradrop.base.exceptions import HomeInUse, InteralException, StorageFull
 from paradrop.base.settings import Settings
+
+DEVICE_ID = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,17 @@ class Home:
         return self.data / chute
 
     def make(self) -> None:
-        """Make the folders, closed to everybody else: what lies in them is guarded by that.
+        """Make the folders, closed to everybody else: what lies in them is guarded by that. Missing folders above them are made
+        so that nobody else can write to them, whatever the umask.
 
         Raises :class:`StorageFull`, and ``OSError`` when the place cannot be written to.
         """
         try:
-            for folder in (self.root, self.runtime, self.data, self.blobs, self.logs, self.keys, self.images):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.runtime / "chutes").mkdir(mode=0o700, exist_ok=True)
+            folders = (self.root, self.runtime, self.data, self.blobs, self.logs, self.keys, self.images)
+            for folder in (*folders, self.runtime / "chutes", self.logs / "daemon"):
+                for parent in reversed([parent for parent in folder.parents if not parent.exists()]):
+                    parent.mkdir(mode=0o755)  # "parents" of mkdir would make them with what the umask leaves
+                folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as problem:
             if problem.errno == errno.ENOSPC:
                 raise StorageFull from problem
@@ -91,7 +97,7 @@ class Home:
 
         Raises :class:`HomeInUse`, naming the process that has it.
         """
-        file = Path.open(self.root / "lock", "a+", encoding="ascii")
+        file = open(self.root / "lock", "a+", encoding="ascii", opener=_open_for_us)  # noqa: SIM115 - it is the caller's
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -105,12 +111,21 @@ class Home:
         return file
 
     def device_id(self) -> str:
-        """Eight random hexadecimal digits, made at first use: tells this home's containers from another's."""
+        """Eight random hexadecimal digits, made at first use: tells this home's containers from another's.
+
+        Raises :class:`InteralException` when something else is in their file: a new one would lose the containers.
+        """
         path = self.root / "device-id"
         with suppress(FileNotFoundError):
-            known = path.read_text(encoding="ascii").strip()
+            known = path.read_text(encoding="ascii", errors="replace").strip()
+            if known and not DEVICE_ID.fullmatch(known):
+                raise InteralException(f"{path}: what is in it is not this device's id, eight digits from 0 to 9 and a to f")
             if known:
                 return known
         made = secrets.token_hex(4)
         write_atomically(path, f"{made}\n".encode())
         return made
+
+
+def _open_for_us(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

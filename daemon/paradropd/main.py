@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -50,6 +51,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 def run(argv: Sequence[str]) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0, or that of the error that kept the daemon from starting."""
     options = arguments(argv)
+    allow_many_files()
     load = partial(settings_module.loadSettings, options.mode, options.set, home=options.home)
     with ExitStack() as closing:
         try:
@@ -73,6 +75,13 @@ def _give_memory_back() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one. The soft one, mostly 1024, is for programs that use select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS calls its hard limit infinite, and does not take that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing: ExitStack, *, quiet: bool) -> int:

@@ -108,6 +108,13 @@ def test_a_bad_name_is_refused(accounts: Accounts, name: str) -> None:
     assert str(failure(accounts.add(name, "correct horse", Role.VIEWER), InvalidInput)).startswith("name:")
 
 
+@pytest.mark.parametrize("name", ["local", "paradropd", "router"])
+def test_nobody_gets_a_name_that_the_device_uses_itself(accounts: Accounts, name: str) -> None:
+    problem = failure(accounts.add(name, "correct horse", Role.OWNER), InvalidInput)
+    assert str(problem) == f"name: the device uses {name!r} itself; choose another"
+    assert accounts.empty
+
+
 @pytest.mark.parametrize("password", ["", "1234567", "x" * 1025, "x" * 2**20, "broken \ud800 text"])
 def test_a_bad_password_is_refused(accounts: Accounts, password: str) -> None:
     assert str(failure(accounts.add("owner", password, Role.OWNER), InvalidInput)).startswith("password:")

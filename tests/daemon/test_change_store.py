@@ -84,3 +84,29 @@ def test_old_ones_go_when_there_are_many_and_never_one_that_is_unfinished(store:
     assert ids[0] == f"c{store_module.KEPT + 9}"
     assert len(ids) == store_module.KEPT + 1
     assert ids[-1] == "unfinished"
+
+
+def test_a_record_that_cannot_be_read_is_left_out(store: ChangeStore, database: Database) -> None:
+    for change in ("c1", "c2", "c3"):
+        store.save(record(change))
+    with database.transaction() as connection:
+        connection.execute("UPDATE changes SET record = '{' WHERE id = 'c1'")
+        connection.execute("UPDATE changes SET record = '{}' WHERE id = 'c2'")
+    assert store.unfinished() == store.newest(9) == [record("c3")]
+    with pytest.raises(ChangeNotFound):
+        store.get("c1")
+
+
+def test_a_new_record_without_room_is_known_all_the_same(store: ChangeStore, database: Database) -> None:
+    store.save(record("c1"))
+    database.rows("PRAGMA query_only = 1")
+    store.keep(record("c2", chute="clock"))
+    store.keep(record("c3"))
+    store.keep(record("c1", ChangeState.DONE))
+    assert store.get("c2") == record("c2", chute="clock")
+    assert store.newest(9) == [record("c3"), record("c2", chute="clock"), record("c1", ChangeState.DONE)]
+    assert store.newest(9, "hello") == [record("c3"), record("c1", ChangeState.DONE)]
+    assert store.newest(1) == [record("c3")]
+    database.rows("PRAGMA query_only = 0")
+    store.keep(record("c4"))
+    assert len(ChangeStore(database).newest(9)) == 4

@@ -208,6 +208,27 @@ class TestRefused:
         deployed(world, ports("two", 8001))
         deployed(world, ports("one", 8000))
 
+    def test_where_chutes_have_the_devices_ports_a_page_takes_one(self, world: World) -> None:
+        page = "web: {service: main, port: 8000}\n"
+        deployed(world, manifest("one", more=page))
+        deployed(world, manifest("other", more=page))  # each has its own address
+        world.finish(world.changes.remove("other", False, "x").id)
+        world.engine.name = "process"
+        with pytest.raises(Conflict, match="port 8000/tcp of the device is taken by the chute 'one'"):
+            world.deploy(manifest("two", more=page))
+        with pytest.raises(Conflict, match="8000"):
+            world.deploy(ports("two", 8000))
+        deployed(world, manifest("one", more=page))
+
+    def test_the_port_of_the_devices_own_site(self, world: World) -> None:
+        world.changes._site_port = lambda: 8000
+        with pytest.raises(Conflict, match="port 8000/tcp of the device is taken by its own web site"):
+            world.deploy(ports("one", 8000))
+        deployed(world, manifest("one", more="web: {service: main, port: 8000}\n"))  # at an address of its own
+        world.engine.name = "process"
+        with pytest.raises(Conflict, match="web site"):
+            world.deploy(manifest("two", more="web: {service: main, port: 8000}\n"))
+
     def test_a_port_that_a_deploy_under_way_asks_for(self, world: World) -> None:
         first = world.deploy(ports("one", 8000))
         with pytest.raises(Conflict, match="8000"):
@@ -567,6 +588,37 @@ class TestNoRoom:
         record = world.finish(world.deploy(manifest()))
         world.database.full_at = lambda write: False
         assert record.state is ChangeState.FAILED or world.running()
+
+    @pytest.mark.parametrize("ballast", [True, False])
+    @pytest.mark.parametrize("verb", ["stop", "remove"])
+    def test_a_chute_that_has_filled_the_disk_can_be_stopped_and_removed(
+        self, make_world: Callable[..., World], verb: str, ballast: bool
+    ) -> None:
+        world = make_world()
+        world.begin()
+        deployed(world, manifest())
+        filling = world.home.data_dir("hello") / "filling"
+        filling.write_bytes(b"x")
+        kept_free = world.folder / "ballast"
+        if not ballast:
+            kept_free.unlink()
+        world.database.full_at = lambda write: kept_free.exists() or (filling.exists() and not ballast)
+        asked = world.changes.stop("hello", "x") if verb == "stop" else world.changes.remove("hello", False, "x")
+        assert world.finish(asked.id).state is ChangeState.DONE
+        assert world.store.get(asked.id).state is ChangeState.DONE
+        assert world.running() == {}
+        world.advance(300)
+        assert world.running() == {}
+        if verb == "remove":
+            assert nothing_of(world, "hello")
+        else:
+            assert world.chutes.get("hello").want is Want.STOPPED
+        world.database.full_at = lambda write: False
+        next_daemon = make_world(world)
+        next_daemon.begin()
+        next_daemon.advance(3)
+        # Without any room at all a stop holds only for as long as this daemon runs.
+        assert next_daemon.running() == ({"hello/main": 1} if (verb, ballast) == ("stop", False) else {})
 
 
 class TestEngineAway:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from paradrop.base.exceptions import ChuteNotFound
+from paradrop.base.exceptions import ChuteNotFound, StorageFull
 from paradrop.manifest import parse
 from paradrop.manifest.model import Manifest
 from paradrop.values import SourceTree, TreeEntry, Want
@@ -46,6 +49,19 @@ def store(database: Database) -> ChuteStore:
     return ChuteStore(database)
 
 
+class FullDatabase(Database):
+    """*database* on a full disk, without any ballast."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection, self._ballast = database._connection, None
+        self.full = True
+
+    def transaction(self) -> Any:
+        if self.full:
+            raise StorageFull
+        return super().transaction()
+
+
 def wanted(store: ChuteStore, release: Release, want: Want = Want.RUNNING) -> Chute:
     chute = Chute(want=want, release=release)
     store.want(chute)
@@ -80,6 +96,29 @@ def test_releases_are_counted_for_each_chute(store: ChuteStore) -> None:
     numbers = [store.add_release(manifest(name), tree("a")).number for name in ("hello", "clock", "hello", "hello")]
     assert numbers == [1, 1, 2, 3]
     assert store.numbers("hello") == [1, 2, 3]
+
+
+def test_a_number_is_never_given_twice(store: ChuteStore) -> None:
+    store.add_release(manifest(), tree("a"))
+    store.drop_releases("hello", keep=set())
+    assert store.add_release(manifest(), tree("a")).number == 2
+    store.forget("hello")
+    assert store.add_release(manifest(), tree("a")).number == 3
+
+
+def test_a_stop_without_room_is_remembered_until_there_is(store: ChuteStore, database: Database) -> None:
+    chute = wanted(store, store.add_release(manifest(), tree("a")))
+    other = wanted(store, store.add_release(manifest("clock"), tree("a")))
+    full = FullDatabase(database)
+    store = ChuteStore(full)
+    store.stop(replace(chute, want=Want.STOPPED))
+    assert store.get("hello").want is Want.STOPPED
+    assert ChuteStore(database).get("hello").want is Want.RUNNING
+    full.full = False
+    store.want(other)
+    assert ChuteStore(database).get("hello").want is Want.STOPPED
+    wanted(store, chute.release)
+    assert store.get("hello").want is Want.RUNNING
 
 
 def test_what_is_wanted_changes(store: ChuteStore) -> None:

@@ -304,6 +304,38 @@ class TestNode:
         assert box.call("blobs.missing", [digest]) == []
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"size": "5"}, "entry 1 of the source tree: its size is not a whole number"),
+        ({"size": True}, "its size is not a whole number"),
+        ({"size": 5.0}, "its size is not a whole number"),
+        ({"path": b"x"}, "its path is not a text"),
+        ({"sha256": None}, "its sha256 is not a text"),
+        ({"executable": "no"}, "its executable is not true or false"),
+    ],
+)
+def test_nothing_is_made_of_a_value_of_another_type(box: Box, entry: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        box.call("chutes.deploy", {"entries": [{**TREE["entries"][0], **entry}]})
+
+
+@pytest.mark.parametrize("tree", [{"entries": None}, {"entries": "abc"}, {"entries": [None]}, {"entries": [["a", 1]]}])
+def test_a_tree_that_is_none(box: Box, tree: Any) -> None:
+    with pytest.raises(InvalidInput, match="source tree is"):
+        box.call("chutes.deploy", tree)
+
+
+def test_a_chutes_page_is_never_the_devices_own_site(box: Box) -> None:
+    manifest = MANIFEST + b"web: {service: main, port: %d}\n" % box.device._site_port
+    digest = hashlib.sha256(manifest).hexdigest()
+    box.call("blobs.put", digest, len(manifest), 0, manifest)
+    box.call("chutes.deploy", {"entries": [{"path": "paradrop.yaml", "size": len(manifest), "sha256": digest}]})
+    box.advance(3)
+    with pytest.raises(NotFound, match="the device's own site"):
+        box.device._address_of("hello")
+
+
 class TestLife:
     def test_a_chute_cannot_be_the_daemon(self, box: Box) -> None:
         chute: BaseSession = box.session(ChutePeer("evil"))

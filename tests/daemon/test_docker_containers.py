@@ -68,12 +68,24 @@ def test_folders_ports_and_network() -> None:
 
 
 def test_labels_say_whose_it_is_and_lead_back() -> None:
-    labels = made()["Labels"]
-    assert NAMES.key(labels) == KEY
-    assert Names("other").key(labels) is None
-    assert NAMES.key(None) is None
-    assert NAMES.key({**labels, "org.paradrop.release": "x"}) is None
-    assert NAMES.filters(chute="hello") == {"label": ["org.paradrop.device=0a1b2c", "org.paradrop.chute=hello"]}
+    labels, names = made()["Labels"], [f"/{NAMES.container(KEY)}"]
+
+    def key(labels: dict[str, str] | None, names: list[str] | None = names, of: Names = NAMES) -> InstanceKey | None:
+        return of.key({"Labels": labels, "Names": names})
+
+    assert key(labels) == KEY
+    assert key(labels, of=Names("other")) is None
+    assert key(None) is None
+    assert key({**labels, "org.paradrop.release": "x"}) is None
+    assert key({name: value for name, value in labels.items() if name != "org.paradrop.instance"}) is None
+    assert key(labels, ["/silly_name"]) is None  # a step of a build whose Dockerfile states our labels
+    assert key(labels, None) is None
+
+
+def test_an_image_s_labels_make_no_container_ours_and_change_with_no_release() -> None:
+    labels = NAMES.image_labels(KEY)
+    assert not labels.keys() & NAMES.labels(KEY).keys()
+    assert labels == NAMES.image_labels(InstanceKey("hello", "main", 4))
 
 
 def test_names_of_different_things_differ() -> None:

@@ -7,7 +7,7 @@ import pytest
 import requests
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 
 from paradrop.base.exceptions import (
     Conflict,
@@ -19,7 +19,7 @@ from paradrop.base.exceptions import (
     StartFailed,
     StorageFull,
 )
-from paradropd.engine.docker.errors import refusal, translate
+from paradropd.engine.docker.errors import innermost, refusal, translate
 
 SAID = [
     (404, "No such image: paradrop/python3:1", ImageNotFound),
@@ -70,6 +70,7 @@ def test_an_error_of_docker_py_means_the_same(status: int, message: str, kind: t
         ConnectionRefusedError("refused"),
         ConnectionLost(),
         ResponseFailed([Failure(ConnectionLost("lost"))]),
+        RequestTransmissionFailed([Failure(ConnectionLost("lost"))]),
     ],
 )
 def test_silence_means_that_the_engine_is_not_there(problem: Exception) -> None:
@@ -80,3 +81,17 @@ def test_silence_means_that_the_engine_is_not_there(problem: Exception) -> None:
 
 def test_a_reference_that_is_none_names_no_image() -> None:
     assert type(translate(docker.errors.InvalidRepository("Invalid index name (-x)"))) is ImageNotFound
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ResponseNeverReceived([Failure(ConnectionLost("lost"))]),
+        RequestTransmissionFailed(
+            [Failure(ResponseFailed([Failure(ConnectionRefusedError("no")), Failure(ConnectionLost("lost"))]))]
+        ),
+        ConnectionLost("lost"),
+    ],
+)
+def test_a_person_reads_what_happened_and_no_failure_in_brackets(problem: Exception) -> None:
+    assert innermost(problem) == str(ConnectionLost("lost"))

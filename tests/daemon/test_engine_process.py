@@ -126,6 +126,16 @@ class TestSandbox:
         assert {"--die-with-parent", "--unshare-user", "--unshare-pid", "--cap-drop"} <= set(options)
         assert command[-2:] == ("program", "--bind")
 
+    def test_no_file_system_in_memory_is_without_a_limit(self) -> None:
+        command = Bubblewrap(VIEW, root=True).command(ROOM, ("program",))
+        made = [index for index, word in enumerate(command) if word == "--tmpfs"]
+        assert [command[index + 1] for index in made] == ["/tmp", "/usr/home", "/dev", "/dev/shm"]
+        assert all(command[index - 2] == "--size" for index in made)
+        # What bubblewrap makes for itself, and all that only holds other things, is closed when it is complete.
+        closed = [index for index, word in enumerate(command) if word == "--remount-ro"]
+        assert [command[index + 1] for index in closed] == ["/dev", "/usr/home", "/"]
+        assert min(closed) > max(index for index, word in enumerate(command) if word in ("--tmpfs", "--ro-bind", "--bind"))
+
     def test_a_build_may_write_to_its_image_and_sees_no_chute(self) -> None:
         command = Bubblewrap(VIEW, root=False).command(Room(image=Path("/i"), building=True), ("pip",))
         assert _pairs(command, "--bind") == [("/i", "/i")]

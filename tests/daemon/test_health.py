@@ -14,6 +14,7 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from paradrop.values import ChangeRecord, ChangeState, ProcedureInfo
+from paradropd.changes.perform import LOOK_AGAIN
 from paradropd.engine.memory import Behaviour
 from paradropd.engine.port import InstanceKey
 from paradropd.testing import World, result_of
@@ -108,6 +109,9 @@ class TestDeploy:
     def test_healthy_at_once(self, world: World, agent: Agent, kind: str) -> None:
         YES[kind](world, agent)
         change = deploy(world, kind)
+        # The chute's own procedure is proof enough; elsewhere another program may have answered.
+        assert world.newest(change).state is (ChangeState.DONE if kind == "procedure" else ChangeState.RUNNING)
+        world.advance(LOOK_AGAIN)
         assert world.newest(change).state is ChangeState.DONE
         assert "wait until it is healthy" in [step.title for step in world.newest(change).steps]
 
@@ -138,6 +142,15 @@ class TestDeploy:
         record = world.finish(change)
         assert record.reason == "main ended with exit code 3"
         assert world.clock.seconds() < 8
+
+
+@pytest.mark.parametrize("kind", ["http", "command"])
+@pytest.mark.parametrize("after", [0.0, LOOK_AGAIN / 2])
+def test_a_yes_of_somebody_else_does_not_make_a_dead_chute_healthy(world: World, agent: Agent, kind: str, after: float) -> None:
+    YES[kind](world, agent)
+    world.engine.commands["stay",] = Behaviour(exit_code=1, after=after)
+    record = world.finish(deploy(world, kind))
+    assert (record.state, record.reason) == (ChangeState.FAILED, "main ended with exit code 1")
 
 
 class TestOneCheck:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paradrop.base.exceptions import HomeInUse
+from paradrop.base.exceptions import HomeInUse, InteralException
 from paradrop.base.settings import resolve
 from paradropd.home import Home
 from paradropd.testing import home_in
@@ -30,8 +30,9 @@ def test_every_folder_is_closed_to_others_whatever_the_umask(home: Home, umask: 
     finally:
         os.umask(before)
     folders = [home.root, *(path for path in home.root.rglob("*") if path.is_dir())]
-    assert len(folders) == 8
+    assert len(folders) == 9
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+    assert home.root.parent.stat().st_mode & 0o777 == 0o755 & ~umask
     home.make()  # again: nothing to do
 
 
@@ -51,6 +52,16 @@ def test_the_lock_names_who_has_it(home: Home) -> None:
         )
         ended = subprocess.run([sys.executable, "-c", script, str(home.root)], capture_output=True, text=True)
         assert f"HomeInUse: {home.root}: another paradropd (process {os.getpid()}) runs here" in ended.stderr
+
+
+def test_nobody_else_may_write_to_the_lock(home: Home) -> None:
+    home.make()
+    before = os.umask(0)
+    try:
+        home.lock().close()
+    finally:
+        os.umask(before)
+    assert (home.root / "lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_lock_is_free_when_its_file_is_closed(home: Home) -> None:
@@ -87,6 +98,15 @@ def test_an_id_that_a_power_cut_left_empty_is_made_anew(home: Home) -> None:
     (home.root / "device-id").write_text("")
     assert len(home.device_id()) == 8
     assert (home.root / "device-id").read_text().strip() == home.device_id()
+
+
+@pytest.mark.parametrize("content", [b"../../etc", b"0123456", b"0123456789", b"0123456G", b"\xff\xfe"])
+def test_an_id_that_is_none_is_not_replaced(home: Home, content: bytes) -> None:
+    home.make()
+    (home.root / "device-id").write_bytes(content)
+    with pytest.raises(InteralException, match="device-id: "):
+        home.device_id()
+    assert (home.root / "device-id").read_bytes() == content
 
 
 def test_a_chutes_folders(home: Home) -> None:

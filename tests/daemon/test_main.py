@@ -35,6 +35,15 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"paradropd {version('paradrop')}\n"
 
 
+def test_as_many_files_as_the_system_lets_it_have() -> None:
+    script = (
+        "import resource; from paradropd.main import allow_many_files; limit = resource.RLIMIT_NOFILE;"
+        "resource.setrlimit(limit, (64, 128)); allow_many_files(); print(resource.getrlimit(limit))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("(128, 128)\n", "")
+
+
 def test_without_the_extra_it_names_the_extra() -> None:
     script = (
         "import sys; sys.modules['psutil'] = sys.modules['twisted'] = None; from paradropd.entry import main; sys.exit(main())"

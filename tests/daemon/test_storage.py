@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paradrop.base.exceptions import InteralException, StorageFull
-from paradropd.storage import SCHEMA, Database
+from paradropd.storage import BALLAST, SCHEMA, Database
 
 ADD = "INSERT INTO chutes VALUES (?, 'running', 1)"
 NAMES = "SELECT name FROM chutes ORDER BY name"
@@ -60,6 +61,49 @@ def test_a_full_disk_leaves_nothing_half_written_and_is_told_of(tmp_path: Path) 
     database.close()
 
 
+def test_what_must_be_written_is_written_to_a_full_disk_in_the_room_of_the_ballast(tmp_path: Path) -> None:
+    class Full(Database):
+        def transaction(self) -> Any:
+            if (tmp_path / "ballast").exists():
+                raise StorageFull
+            return super().transaction()
+
+    ballast = tmp_path / "ballast"
+    database: Database = Full(tmp_path / "db")
+    assert ballast.stat().st_blocks * 512 >= BALLAST
+    database.insist(lambda connection: connection.execute(ADD, ("hello",)))
+    assert database.rows(NAMES) == [("hello",)]
+    assert not ballast.exists()
+    database.insist(lambda connection: connection.execute(ADD, ("other",)))
+    assert ballast.stat().st_size == BALLAST  # there was room again
+    database.close()
+
+
+def test_a_daemon_starts_on_a_full_disk_in_the_room_of_the_ballast(tmp_path: Path) -> None:
+    class Full(Database):
+        def _open(self, path: Path | str) -> None:
+            if (tmp_path / "ballast").exists():
+                problem = sqlite3.OperationalError("database or disk is full")
+                problem.sqlite_errorname = "SQLITE_FULL"
+                raise problem
+            super()._open(path)
+
+    Database(tmp_path / "db").close()
+    database = Full(tmp_path / "db")
+    assert database.rows(NAMES) == []
+    database.close()
+
+
+def test_without_a_ballast_a_full_disk_is_told_of(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    (tmp_path / "ballast").unlink()
+    ((pages,),) = database.rows("PRAGMA page_count")
+    database.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageFull):
+        database.insist(lambda connection: connection.execute(ADD, ("x" * 100_000,)))
+    database.close()
+
+
 def test_another_mistake_is_not_called_a_full_disk() -> None:
     database = Database(":memory:")
     with pytest.raises(sqlite3.OperationalError, match="no such table"), database.transaction() as connection:
@@ -90,6 +134,19 @@ def test_a_database_of_a_newer_paradrop_is_refused_and_stays_as_it_is(tmp_path: 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "db").write_bytes(content)
     with pytest.raises(InteralException, match="db: "):
+        Database(tmp_path / "db")
+    assert (tmp_path / "db").read_bytes() == content
+
+
+def test_a_damaged_database_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    with database.transaction() as connection:
+        connection.executemany(ADD, [(f"chute-{number}",) for number in range(2000)])
+    database.close()
+    content = bytearray((tmp_path / "db").read_bytes())
+    content[-4096:] = b"\x55" * 4096
+    (tmp_path / "db").write_bytes(content)
+    with pytest.raises(InteralException, match="db: the database is damaged"):
         Database(tmp_path / "db")
     assert (tmp_path / "db").read_bytes() == content
 

@@ -25,8 +25,9 @@ from paradropd.web.accounts import Accounts
 from paradropd.web.limiter import Limit, Limiter
 from paradropd.web.login import Link
 from paradropd.web.pages import STRICT_HEADERS
-from paradropd.web.routes import MOST_JSON, Call, Routes
-from paradropd.web.site import MOST_UPLOAD, Device, DeviceSite, make_site
+from paradropd.web.requests import MOST_BODY, MOST_UPLOAD
+from paradropd.web.routes import Call, Routes
+from paradropd.web.site import Device, DeviceSite, make_site
 from paradropd.web.testing import Browser, Reply
 from paradropd.web.tokens import Tokens
 
@@ -214,6 +215,11 @@ def test_guessing_is_slowed_down(world: World, address: str) -> None:
     assert world.login(address=address).status == 200
 
 
+def test_429_is_called_by_its_name(world: World) -> None:
+    asked = [world.browser.open("POST", "/api/v1/link", {"Content-Type": "application/json"}, b'{"code": "x"}') for _ in range(4)]
+    assert asked[-1].raw.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+
+
 @pytest.mark.parametrize("path", ["/api/v1/link", "/api/v1/first"])
 def test_guessing_codes_is_slowed_down_too(world: World, path: str) -> None:
     body = {"code": "guess"} if path.endswith("link") else {"code": "guess", "password": PASSWORD}
@@ -292,22 +298,34 @@ def test_only_json_is_read(world: World, kind: str | None) -> None:
 
 
 def test_a_large_body_is_413(world: World) -> None:
-    for size, status in ((MOST_JSON, 401), (MOST_JSON + 1, 413)):
+    for size, status in ((MOST_BODY, 401), (MOST_BODY + 1, 413)):
         body = json.dumps({"code": "x"}).encode().ljust(size)
         reply = world.browser.request("POST", "/api/v1/link", {"Content-Type": "application/json"}, body)
         assert reply.status == status
+        assert error(reply)["message"]
 
 
-def test_a_body_that_says_it_is_huge_is_refused_before_it_comes(world: World) -> None:
-    exchange = world.browser.open("POST", "/api/v1/link", {"Content-Length": str(MOST_UPLOAD + 1)})
+MOST = [
+    *(("/", MOST_BODY), ("/api/v1/link", MOST_BODY), ("/ws", MOST_BODY), ("/chutes", MOST_BODY), ("/x/chutes/", MOST_BODY)),
+    ("/chutes/hello/", MOST_UPLOAD),
+]
+
+
+@pytest.mark.parametrize(("path", "most"), MOST)
+def test_a_body_that_says_it_is_huge_is_refused_before_it_comes(world: World, path: str, most: int) -> None:
+    taken = world.browser.open("POST", path, {"Content-Length": str(most)})
+    assert taken.raw == b""
+    taken.leave()
+    exchange = world.browser.open("POST", path, {"Content-Length": str(most + 1)})
     assert exchange.reply.status == 413
     assert exchange.transport.disconnecting
 
 
-def test_a_body_that_becomes_huge_is_refused_on_the_way(world: World) -> None:
-    exchange = world.browser.open("POST", "/api/v1/link", {"Transfer-Encoding": "chunked"})
-    piece = b"x" * (1 << 20)
-    for _ in range(MOST_UPLOAD // len(piece)):
+@pytest.mark.parametrize(("path", "most"), MOST)
+def test_a_body_that_becomes_huge_is_refused_on_the_way(world: World, path: str, most: int) -> None:
+    exchange = world.browser.open("POST", path, {"Transfer-Encoding": "chunked"})
+    piece = b"x" * (most // 16)
+    for _ in range(16):
         exchange.send(b"%x\r\n%b\r\n" % (len(piece), piece))
     assert exchange.raw == b""
     exchange.send(b"1\r\nx\r\n")
@@ -324,6 +342,16 @@ def test_an_unknown_route_is_404_in_json(world: World, path: str) -> None:
     for method in ("GET", "POST"):
         reply = world.browser.request(method, path)
         assert (reply.status, error(reply)["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "host"), [("/api/%ff", "router.test"), ("/api/v1/%ff/x", "router.test"), ("/api/v1/me", "\xff")]
+)
+def test_an_address_that_is_not_text_is_400_in_json_and_not_logged(world: World, path: str, host: str) -> None:
+    with capturedLogs() as events:
+        reply = world.browser.request("GET", path, {"Host": host})
+    assert (reply.status, error(reply)["code"]) == (400, "invalid_input")
+    assert events == []
 
 
 def test_a_wrong_method_is_405(world: World) -> None:

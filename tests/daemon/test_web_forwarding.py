@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from twisted.web.http_headers import Headers
 
 from paradrop.base.exceptions import ChuteNotFound, InvalidInput
-from paradropd.web.forwarding import SANDBOX, Origin, location, request_headers, response_headers, target
+from paradropd.web.forwarding import SANDBOX, Origin, came_back, location, request_headers, response_headers, target
 
 ORIGIN = Origin(address="192.0.2.7", host=b"router.test:8080", secure=False)
 PREFIX = b"/chutes/hello"
@@ -93,9 +93,10 @@ def test_the_chute_learns_who_asked_and_gets_no_credentials() -> None:
         ("Range", "bytes=0-5"),
     ):
         given_headers.addRawHeader(name, value)
-    assert named(request_headers(given_headers, ORIGIN, PREFIX)) == {
+    assert named(request_headers(given_headers, ORIGIN, PREFIX, "paradropd-1")) == {
         "accept": [b"text/html"],
         "range": [b"bytes=0-5"],
+        "via": [b"1.1 paradropd-1"],
         "x-forwarded-for": [b"192.0.2.7"],
         "x-forwarded-host": [b"router.test:8080"],
         "x-forwarded-proto": [b"http"],
@@ -104,8 +105,27 @@ def test_the_chute_learns_who_asked_and_gets_no_credentials() -> None:
 
 
 def test_a_secure_site_says_so() -> None:
-    sent = request_headers(Headers(), Origin(address="::1", host=b"", secure=True), PREFIX)
+    sent = request_headers(Headers(), Origin(address="::1", host=b"", secure=True), PREFIX, "paradropd-1")
     assert named(sent)["x-forwarded-proto"] == [b"https"]
+
+
+@pytest.mark.parametrize(
+    ("via", "back"),
+    [
+        ([], False),
+        (["1.1 paradropd-2"], False),
+        (["1.1 other (paradropd-1)"], False),
+        (["1.1 paradropd-1"], True),
+        (["1.0 other, 1.1 paradropd-1 (comment)"], True),
+        (["1.0 other", "1.1 paradropd-1"], True),
+        (["", ","], False),
+    ],
+)
+def test_a_request_that_was_here_is_known_again(via: list[str], back: bool) -> None:
+    given_headers = Headers()
+    for value in via:
+        given_headers.addRawHeader("Via", value)
+    assert came_back(given_headers, "paradropd-1") is back
 
 
 def test_a_page_is_sandboxed_whatever_the_chute_says() -> None:

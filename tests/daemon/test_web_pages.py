@@ -27,8 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def browser(folder: Path) -> Browser:
-    site: DeviceSite = DeviceSite(Dashboard(str(folder)), reactor=Clock(), parsePOSTFormSubmission=False)  # type: ignore[no-untyped-call]
-    return Browser(site)
+    return Browser(DeviceSite(Dashboard(str(folder)), clock=Clock()))
 
 
 def strict(reply: Reply) -> None:

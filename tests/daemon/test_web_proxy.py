@@ -25,6 +25,7 @@ from paradropd.web.accounts import Accounts
 from paradropd.web.forwarding import SANDBOX
 from paradropd.web.limiter import Limiter
 from paradropd.web.proxy import PATIENCE
+from paradropd.web.requests import MOST_UPLOAD, MOST_UPLOADS
 from paradropd.web.site import Device, make_site
 from paradropd.web.testing import Browser, Exchange, Reply
 from paradropd.web.tokens import Tokens
@@ -71,7 +72,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.reactor: Any = MemoryReactorClock()
         self.addresses: dict[str, tuple[str, int] | None] = {"hello": ("172.18.0.2", 8000), "stopped": None}
-        site = make_site(
+        self.site = make_site(
             clock=self.reactor,
             static=folder,
             device=Device(name="router", version="1"),
@@ -82,7 +83,7 @@ class World:
             agent=Agent.usingEndpointFactory(self.reactor, Endpoints(self.reactor)),
             address_of=self.address_of,
         )
-        self.browser = Browser(site)
+        self.browser = Browser(self.site)
 
     def address_of(self, chute: str) -> tuple[str, int] | None:
         if chute == "pageless":
@@ -125,10 +126,12 @@ def test_a_page_comes_from_the_chute(world: World) -> None:
     assert (chute.host, chute.port) == ("172.18.0.2", 8000)
     line, *headers = chute.heard.decode().strip().split("\r\n")
     assert line == "GET /a/b?c=d HTTP/1.1"
+    via = next(header for header in headers if header.startswith("Via: 1.1 paradropd-"))
     assert sorted(headers) == [
         "Accept: text/html",
         "Connection: close",
         "Host: 172.18.0.2:8000",
+        via,
         "X-Forwarded-For: 192.0.2.7",
         "X-Forwarded-Host: router.test",
         "X-Forwarded-Prefix: /chutes/hello",
@@ -352,3 +355,50 @@ def test_two_requests_on_one_connection(world: World) -> None:
     assert chute.heard.startswith(b"GET /2 ")
     chute.say(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo")
     assert exchange.raw.endswith(b"two")
+
+
+def test_a_request_does_not_go_round_in_circles(world: World) -> None:
+    """A chute whose page is the device's own site sends every request back to where it came from."""
+    _, chute = world.ask("GET", "/chutes/hello/chutes/hello/")
+    line, *headers = chute.heard.decode().strip().split("\r\n")
+    again = world.browser.request("GET", line.split()[1], dict(header.split(": ", 1) for header in headers))
+    assert (again.status, again.body) == (502, b"the page of the chute hello leads back to the device's own site\n")
+    sandboxed(again)
+    assert len(world.reactor.tcpClients) == 1
+
+
+def test_another_device_may_stand_behind_this_one(world: World, tmp_path: Path) -> None:
+    _, chute = world.ask("GET", "/chutes/hello/chutes/hello/")
+    line, *headers = chute.heard.decode().strip().split("\r\n")
+    other = World(tmp_path)
+    _, behind = other.ask("GET", line.split()[1], dict(header.split(": ", 1) for header in headers))
+    assert behind.heard.startswith(b"GET / ")
+
+
+def test_uploads_are_limited_all_together(world: World) -> None:
+    piece = b"x" * MOST_UPLOAD
+    unfinished = {"Content-Length": str(MOST_UPLOAD)}
+    uploads = [world.browser.open("POST", "/chutes/hello/", unfinished) for _ in range(MOST_UPLOADS // MOST_UPLOAD)]
+    for upload in uploads:
+        upload.send(piece[:-1])
+    for upload in uploads[1:]:
+        upload.send(b"x")
+    late = world.browser.open("POST", "/chutes/hello/", {"Content-Length": "2"})
+    assert late.raw == b""  # there is no room for it, and nothing of it has come
+    late.send(b"ab")
+    assert late.reply.status == 503
+    assert late.reply.json["error"]["retry"] is True
+    assert late.transport.disconnecting
+    for gone in (late, uploads[0]):
+        gone.leave()
+    again = world.browser.open("POST", "/chutes/hello/", body=b"ab")
+    assert again.raw == b""
+    for left in (*uploads[1:], again):
+        left.leave()
+    assert world.site.uploads.kept == 0
+
+
+def test_an_upload_that_is_answered_counts_no_longer(world: World) -> None:
+    reply = world.browser.request("POST", "/chutes/stopped/", body=b"x" * 100_001)
+    assert reply.status == 503
+    assert world.site.uploads.kept == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 import pytest
 
 from paradrop.base.exceptions import AuthenticationError
-from paradropd.permissions import Person, Role
-from paradropd.web.tokens import GRACE, MOST_CODES, MOST_TOKENS, CodeKind, Tokens
+from paradropd.permissions import ChutePeer, Person, Role
+from paradropd.web.tokens import GRACE, LONGEST, MOST_CODES, MOST_TOKENS, CodeKind, Tokens
 
 OWNER = Person("owner", Role.OWNER)
 GUEST = Person("guest", Role.VIEWER)
@@ -141,3 +142,56 @@ def test_the_number_is_bounded_and_the_oldest_goes(world: World) -> None:
     with pytest.raises(AuthenticationError):
         world.tokens.redeem(codes[0].token)
     assert world.tokens.redeem(codes[1].token) == OWNER
+
+
+def test_a_login_is_good_for_as_long_as_it_has_a_token(world: World) -> None:
+    token = world.tokens.issue(OWNER).token
+    visitor = world.tokens.visitor(token)
+    assert (visitor.name, visitor.role) == ("owner", Role.OWNER)
+    world.now += 90
+    token = world.tokens.renew(token).token
+    world.now += 90  # the first token is gone
+    assert world.tokens.good(visitor)
+    assert world.tokens.visitor(token) == visitor
+    world.now += 10
+    assert not world.tokens.good(visitor)
+
+
+def test_logging_out_ends_every_token_of_that_login_and_of_no_other(world: World) -> None:
+    told: list[str] = []
+    world.tokens.observe(told.append)
+    old, other = world.tokens.issue(OWNER).token, world.tokens.issue(OWNER).token
+    here, there = world.tokens.visitor(old), world.tokens.visitor(other)
+    new = world.tokens.renew(old).token
+    world.tokens.revoke(new)
+    assert told == ["owner"]
+    with pytest.raises(AuthenticationError):
+        world.tokens.person(old)
+    assert (world.tokens.good(here), world.tokens.good(there)) == (False, True)
+
+
+def test_a_login_cannot_be_renewed_for_ever(world: World) -> None:
+    token = world.tokens.issue(OWNER).token
+    began = world.now
+    while world.now + 99 < began + LONGEST:
+        world.now += 99
+        token = world.tokens.renew(token).token
+    world.now = began + LONGEST
+    with pytest.raises(AuthenticationError, match="log in again"):
+        world.tokens.renew(token)
+    assert world.tokens.person(token) == OWNER
+
+
+def test_a_device_ends_the_sessions_of_a_login_that_has_ended(box: Any) -> None:
+    ended: list[Any] = []
+    here, there = (box.device._login("olga", box.device.tokens.issue(Person("olga", Role.OWNER)).token) for _ in range(2))
+    chute = ChutePeer("olga")
+    box.device.realm.end_sessions = lambda which: ended.extend(peer for peer in (here, there, chute, OWNER) if which(peer))
+    token = box.device.tokens.issue(Person("olga", Role.OWNER)).token
+    third = box.device._login("olga", token)
+    assert box.device._logged_in(third)
+    box.device.tokens.revoke(token)
+    assert not box.device._logged_in(third)
+    assert ended == []  # the others are still good
+    box.device.tokens.revoke_person("olga")
+    assert ended == [here, there]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +17,7 @@ from paradrop_chutes.base.debian import debian
 from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 
-from paradrop.base.exceptions import Conflict, DeadlineExceeded, EngineUnavailable, ImageNotFound, StartFailed
+from paradrop.base.exceptions import BuildFailed, Conflict, DeadlineExceeded, EngineUnavailable, ImageNotFound, StartFailed
 from paradrop.manifest.model import MIB, Limits, PortBinding, ServiceKind
 from paradropd.engine.contract import SandboxContract
 from paradropd.engine.docker import DockerEngine
@@ -54,7 +55,7 @@ class DockerHooks(Hooks):
         self.seen_until: float | None = None
         yield
         for device in self.devices:
-            for image in client.images(filters=ours(device)):
+            for image in client.images(filters=built(device)):
                 client.remove_image(image["Id"], force=True)
             assert client.containers(all=True, filters=ours(device)) == []
             assert client.networks(filters=ours(device)) == []
@@ -149,6 +150,10 @@ def ours(device: str) -> dict[str, str]:
     return {"label": f"org.paradrop.device={device}"}
 
 
+def built(device: str) -> dict[str, str]:
+    return {"label": f"org.paradrop.image.device={device}"}
+
+
 def python(script: str) -> tuple[str, ...]:
     return ("python3", "-u", "-c", script)
 
@@ -199,12 +204,86 @@ class TestDocker(DockerHooks):
         async with self.open() as bench:
             await bench.start(STAY)
             chute = {"org.paradrop.device": bench.device, "org.paradrop.chute": "contract"}
-            service = {**chute, "org.paradrop.service": "main", "org.paradrop.release": "1"}
             (container,) = self.inspect(bench.device)
-            assert service.items() <= container["Config"]["Labels"].items()
+            mine = {"org.paradrop.service": "main", "org.paradrop.release": "1", "org.paradrop.instance": bench.device}
+            assert {**chute, **mine}.items() <= container["Config"]["Labels"].items()
             (network,) = self.client.networks(filters=ours(bench.device))
             assert network["Labels"] == chute
-            assert service.items() <= self.client.inspect_image(bench.image)["Config"]["Labels"].items()
+            assert self.client.inspect_image(bench.image)["Config"]["Labels"] == {
+                "org.paradrop.image.device": bench.device,
+                "org.paradrop.image.chute": "contract",
+                "org.paradrop.image.service": "main",
+            }
+
+    @scenario
+    async def test_a_container_run_by_hand_from_our_image_is_not_ours(self) -> None:
+        async with self.open() as bench:
+            await bench.start(STAY)
+            (mine,) = self.inspect(bench.device)
+            # The second is what a step of a build is, whose Dockerfile states our labels.
+            wanted = [{}, {"labels": mine["Config"]["Labels"]}]
+            foreign = [self.client.create_container(bench.image, ["sleep", "600"], **more)["Id"] for more in wanted]
+            try:
+                for container in foreign:
+                    self.client.start(container)
+                before = [self.client.inspect_container(container) for container in foreign]
+                await bench.engine.close()
+                await bench.engine.open(bench.seen)
+                assert [state.key for state in await bench.engine.instances()] == [bench.key()]
+                await bench.start(STAY)
+                await bench.engine.stop(bench.key(), 0.0)
+                await bench.engine.remove(bench.key())
+                after = [self.client.inspect_container(container) for container in foreign]
+                assert [found["State"] for found in after] == [found["State"] for found in before]
+                assert await bench.engine.instances() == ()
+            finally:
+                for container in foreign:
+                    self.client.remove_container(container, force=True)
+
+    @scenario
+    async def test_a_step_of_a_build_has_limits(self) -> None:
+        look = (
+            "RUN grep 'Max processes' /proc/self/limits; cd /sys/fs/cgroup; "
+            "cat memory.max cpu.max memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us 2>/dev/null || true\n"
+        )
+        said: list[str] = []
+        async with self.open() as bench:
+            spec, _ = bench.build_spec(ServiceKind.NORMAL, {"Dockerfile": f"FROM {self.image}\n{look}"})
+            await bench.engine.build(spec, said.append)
+        words = [word for line in said if not line.startswith("Step") for word in line.split()]
+        quota = int(self.client.info()["NCPU"] * 75_000)
+        assert {"4096", str(1024 * MIB), str(quota)} <= set(words)
+
+    @scenario
+    async def test_a_failed_build_leaves_nothing(self) -> None:
+        dockerfile = f"FROM {self.image}\nRUN echo %s > /one\nRUN echo ' ---> %s' && exit 4\n"
+        async with self.open() as bench:
+            name = self.client.inspect_image(self.image)["Id"].removeprefix("sha256:")[:12]
+            said: list[str] = []
+            spec, _ = bench.build_spec(ServiceKind.NORMAL, {"Dockerfile": dockerfile % (bench.device, name)})
+            await refusal(BuildFailed, bench.engine.build(spec, said.append))
+            base, made = [line.removeprefix(" ---> ") for line in said if re.fullmatch(r" ---> [0-9a-f]{12}", line)][:2]
+            assert base == name
+            assert self.client.inspect_image(base)
+            with pytest.raises(docker.errors.ImageNotFound):
+                self.client.inspect_image(made)
+
+    @scenario
+    async def test_an_image_of_ours_that_lost_its_name_goes_with_the_next_that_is_discarded(self) -> None:
+        async with self.open() as bench:
+            images = []
+            for text in ("one", "two"):
+                spec, _ = bench.build_spec(
+                    ServiceKind.NORMAL, {"Dockerfile": f"FROM {self.image}\nRUN echo {text} > /srv/text\n"}
+                )
+                images.append(await bench.engine.build(spec, lambda line: None))
+            lost = self.client.inspect_image(images[0])["Id"]
+            self.client.tag(images[1], *images[0].split(":"))
+            assert self.client.inspect_image(lost)["RepoTags"] == []
+            await bench.engine.discard(images[1])
+            with pytest.raises(docker.errors.ImageNotFound):
+                self.client.inspect_image(lost)
+            assert self.client.inspect_image(self.image)
 
     @scenario
     async def test_limits_are_docker_s_own(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from twisted.internet.threads import deferToThreadPool
 
-from paradrop.base.exceptions import EngineError
+from paradrop.base.exceptions import Conflict, EngineError
 from paradrop.manifest.model import PortBinding, ServiceKind
 from paradropd.engine.contract import SandboxContract
 from paradropd.engine.port import InstanceKey
@@ -163,8 +164,40 @@ class TestBestWay(ProcessHooks):
             async with self.open() as bench:
                 problem = await refusal(EngineError, bench.start(STAY, ports=(PortBinding(external=80, internal=8080),)))
                 assert "8080" in str(problem)
-                state = await bench.start(STAY, ports=(PortBinding(external=8080, internal=8080),))
+                port = _free_port()
+                state = await bench.start(STAY, ports=(PortBinding(external=port, internal=port),))
                 assert state.address == "127.0.0.1"
+
+        self.drive(scenario)
+
+    @pytest.mark.parametrize("protocol", ["tcp", "udp"])
+    def test_a_port_that_another_program_has(self, protocol: str) -> None:
+        async def scenario() -> None:
+            kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+            async with self.open() as bench:
+                with socket.socket(socket.AF_INET, kind) as other:
+                    other.bind(("0.0.0.0", 0))
+                    if protocol == "tcp":
+                        other.listen()
+                    port = other.getsockname()[1]
+                    ports = (PortBinding(external=port, internal=port, protocol=protocol),)
+                    problem = await refusal(Conflict, bench.start(STAY, ports=ports))
+                assert str(problem) == f"port {port}/{protocol} of the device is taken by another program"
+                await bench.start(STAY, ports=ports)
+
+        self.drive(scenario)
+
+    def test_nothing_can_be_written_but_to_its_own_places(self) -> None:
+        script = (
+            "for place in / /dev /etc /paradrop .; do echo x > $place/x && exit 1; mkdir $place/y && exit 2; done; "
+            "for place in /tmp /dev/shm /data; do echo x > $place/x || exit 3; done; "
+            "echo x > /dev/null || exit 4; test -r /etc/passwd || exit 5"
+        )
+
+        async def scenario() -> None:
+            async with self.open() as bench:
+                end = await bench.finish(shell(script))
+                assert end.exit_code == 0, bench.seen.text(end.key, "err")
 
         self.drive(scenario)
 
@@ -232,6 +265,12 @@ class TestBestWay(ProcessHooks):
                 assert 0 < counter.largest < before + (16 << 20)
 
         self.drive(scenario)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _resident() -> int:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import cbor2
 import pytest
 from autobahn.wamp import message
-from autobahn.wamp.types import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
-from twisted.internet.defer import CancelledError, Deferred
+from autobahn.wamp.types import CallOptions, Challenge, HelloDetails, PublishOptions, RegisterOptions, SubscribeOptions
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -30,9 +31,11 @@ from paradrop.base.exceptions import (
     NotFound,
     NotPermitted,
     ParadropException,
+    TooManyAttempts,
     Unreachable,
 )
 from paradropd.fabric import Realm, RealmOptions
+from paradropd.fabric.quota import KEPT, PENDING
 from paradropd.permissions import ChutePeer, Peer, Permission, Person, Role
 
 DEMANDED = {
@@ -718,10 +721,10 @@ class Anonymous(WithTicket):
 
 
 @asynccontextmanager
-async def website(device: Device) -> AsyncIterator[str]:
+async def website(device: Device, still: Callable[[Peer], bool] = lambda peer: True) -> AsyncIterator[str]:
     """The realm's WebSocket on a port of its own; gives its address."""
     root = Resource()
-    root.putChild(b"ws", device.realm.websocket(login))  # type: ignore[no-untyped-call]
+    root.putChild(b"ws", device.realm.websocket(login, still))  # type: ignore[no-untyped-call]
     port = device.reactor.listenTCP(0, Site(root), interface="127.0.0.1")  # type: ignore[no-untyped-call]
     try:
         yield f"ws://127.0.0.1:{port.getHost().port}/ws"
@@ -813,3 +816,233 @@ def test_whoever_says_nothing_is_dropped(fabric: Fabric, first: bytes) -> None:
         assert await deferToThread(wait)
 
     fabric.run(scenario, RealmOptions(max_message=LIMIT, patience=0.1))
+
+
+# Bounds.
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """What is written to the log meanwhile, as text."""
+    lines: list[str] = []
+
+    def observe(event: Any) -> None:
+        lines.append(formatEvent(event) + (str(event["log_failure"]) if "log_failure" in event else ""))
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield lines
+    finally:
+        globalLogPublisher.removeObserver(observe)
+
+
+@pytest.mark.parametrize("way", ["unix", "websocket"])
+def test_a_peer_that_does_not_read_is_dropped_and_one_that_does_is_not(fabric: Fabric, way: str) -> None:
+    async def scenario(device: Device) -> None:
+        async with website(device) as address:
+            ada = await device.peer("control", Person("ada", Role.OWNER))
+            reader = await device.join("control")
+            idle = await (device.join("control") if way == "unix" else log_in(device, address, "grace", "look"))
+            heard = []
+            await reader.subscribe(heard.append, "chute.hello.ticks")
+            await idle.subscribe(heard.append, "chute.hello.ticks")
+            idle._transport.transport.pauseProducing()
+            for _ in range(400):  # 24 MB: more than the buffers of a kernel take
+                await ada.publish("chute.hello.ticks", b"x" * 60_000, options=ACKNOWLEDGED)
+                if device.realm.sessions() == 2:
+                    break
+            left = device.realm.sessions()
+            idle._transport.transport.resumeProducing()
+            assert left == 2
+            await device.until(lambda: not idle.is_connected())
+            assert reader.is_connected()
+
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, unsent=4 * LIMIT))
+
+
+def test_only_the_daemon_has_events_retained(fabric: Fabric) -> None:
+    retained = PublishOptions(acknowledge=True, retain=True)
+
+    async def scenario(device: Device) -> None:
+        hello, ada = await device.peer("hello", HELLO), await device.peer("control", Person("ada", Role.OWNER))
+        for session in (hello, ada):
+            await assert_refused(NotPermitted, session.publish("chute.hello.ticks", 1, options=retained))
+        daemon = BaseSession(device.realm.config())
+        device.realm.attach(daemon)
+        await daemon.publish("chutes.updated", 1, options=retained)
+
+    fabric.run(scenario)
+
+
+@pytest.mark.parametrize("begun", [b"\0", b"\0\0\1\0", b"\0\0\1\0half"], ids=["length", "no byte", "some bytes"])
+def test_a_message_that_does_not_end_ends_its_connection(fabric: Fabric, begun: bytes) -> None:
+    def trickle(path: Path) -> bool:
+        with Wire(path) as wire:
+            wire.join()
+            wire.socket.sendall(begun)
+            return wire.ends()
+
+    async def scenario(device: Device) -> None:
+        hello = await device.peer("hello", HELLO)
+        assert await deferToThread(trickle, device.path("hello"))
+        assert hello.is_connected()
+
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, frame_patience=0.1))
+
+
+def test_people_may_have_more_connections_than_a_chute(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        await device.peer("hello", HELLO)
+        await assert_refused(Unreachable, device.join("hello"))
+        await device.peer("control", Person("ada", Role.OWNER))
+        assert (await device.join("control")).is_attached()
+
+    assert RealmOptions().connections < RealmOptions().control_connections
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, connections=1, control_connections=2))
+
+
+def test_what_a_session_keeps_in_the_router_is_bounded(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        hello, other = await device.peer("hello", HELLO), await device.join("hello")
+        half = KEPT // 2
+        await gatherResults([hello.register(greet, f"chute.hello.r{number}") for number in range(half)])
+        await gatherResults([hello.subscribe(greet, f"chute.hello.s{number}") for number in range(KEPT - half)])
+        for answer in (hello.register(greet, "chute.hello.more"), hello.subscribe(greet, "chute.hello.more")):
+            problem = await refusal(answer)
+            assert isinstance(problem, NotPermitted)
+            assert str(problem) == "a session may have 1000 registrations and subscriptions"
+        await other.register(greet, "chute.hello.more")
+        assert await hello.call("chute.hello.more", "you") == "Hello, you!"
+
+    fabric.run(scenario)
+
+
+def test_calls_without_an_answer_are_bounded(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        hello, other = await device.peer("hello", HELLO), await device.join("hello")
+        answer: Deferred[str] = Deferred()
+
+        async def slow() -> str:
+            await answer
+            return "at last"
+
+        await other.register(slow, "chute.hello.slow")
+        await other.register(greet, "chute.hello.greet")
+        waiting = gatherResults([hello.call("chute.hello.slow") for _ in range(PENDING)])
+        problem = await refusal(hello.call("chute.hello.greet", "you"))
+        assert isinstance(problem, TooManyAttempts)
+        answer.callback("")
+        assert len(await waiting) == PENDING
+        assert await hello.call("chute.hello.greet", "you") == "Hello, you!"
+
+    fabric.run(scenario)
+
+
+@pytest.mark.parametrize("realm", ["no such realm\n" * 4000, "other." * 8000 + "realm"], ids=["not a name", "unknown"])
+def test_what_a_peer_sends_is_not_quoted_at_length(fabric: Fabric, realm: str) -> None:
+    def ask(path: Path) -> Any:
+        with Wire(path) as wire:
+            wire.shake_hands()
+            wire.send([message.Hello.MESSAGE_TYPE, realm, {"roles": {"caller": {}}}])
+            try:
+                return wire.receive()
+            except (EOFError, OSError):
+                return None
+
+    async def scenario(device: Device) -> None:
+        device.listen("hello", HELLO)
+        with logged() as lines:
+            answers = [await deferToThread(ask, device.path("hello")) for _ in range(30)]
+        assert len(lines) <= 25
+        assert all(len(line) <= 200 and "\n" not in line for line in lines), lines
+        assert all(answer is None or len(str(answer)) < 400 for answer in answers)
+
+    fabric.run(scenario)
+
+
+def test_denials_do_not_fill_the_log(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        hello = await device.peer("hello", HELLO)
+        with logged() as lines:
+            await assert_refused(NotPermitted, hello.stockCall(uris.local("chute.other.\x1b[31mforged")))
+            for number in range(100):
+                await assert_refused(NotPermitted, hello.call(f"chute.other.x{number}"))
+        assert lines[0] == r"chute hello: may not call org.paradrop.local.chute.other.\x1b[31mforged"
+        assert len(lines) <= 25
+        assert len([line for line in lines if "left out" in line]) == 1
+
+    fabric.run(scenario)
+
+
+def test_a_session_ends_with_its_login(fabric: Fabric) -> None:
+    good = {"ada", "grace"}
+
+    async def scenario(device: Device) -> None:
+        async with website(device, lambda peer: peer.name in good) as address:
+            ada, grace = await log_in(device, address, "ada", "good"), await log_in(device, address, "grace", "look")
+            good.discard("ada")
+            await device.until(lambda: not ada.is_connected())
+            assert await grace.call("chutes.list") == ["grace", "viewer"]
+
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, login_check=0.05))
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n\r\n"
+)
+
+
+def test_those_who_have_not_logged_in_do_not_keep_out_those_who_do(fabric: Fabric) -> None:
+    def stranger(port: int) -> socket.socket:
+        made = socket.create_connection(("127.0.0.1", port), timeout=20)
+        made.sendall(UPGRADE)
+        assert made.recv(4096).startswith(b"HTTP/1.1 101")
+        return made
+
+    def ended(made: socket.socket) -> bool:
+        try:
+            return made.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    async def scenario(device: Device) -> None:
+        async with website(device) as address:
+            port = int(address.rpartition(":")[2].removesuffix("/ws"))
+            ada = await log_in(device, address, "ada", "good")
+            crowd = [await deferToThread(stranger, port) for _ in range(8)]
+            with logged() as lines:
+                grace = await log_in(device, address, "grace", "look")
+                assert await deferToThread(ended, crowd[0])
+                assert await grace.call("chutes.list") == ["grace", "viewer"]
+                assert await ada.call("chutes.list") == ["ada", "owner"]
+            assert lines == []
+            await device.until(lambda: device.realm.sessions() == 9)
+            for each in crowd:
+                each.close()
+
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, patience=60))
+
+
+def test_sessions_that_have_logged_in_are_bounded(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        async with website(device) as address:
+            ada = await log_in(device, address, "ada", "good")
+            problem = await refusal(log_in(device, address, "grace", "look"))
+            assert "1 sessions are logged in already" in str(problem)
+            ada.stop()
+            await device.until(lambda: device.realm.sessions() == 0)
+            assert (await log_in(device, address, "grace", "look")).is_attached()
+
+    fabric.run(scenario, RealmOptions(max_message=LIMIT, logins=1))
+
+
+def test_after_a_goodbye_a_ticket_is_needed_again(fabric: Fabric) -> None:
+    async def scenario(device: Device) -> None:
+        async with website(device) as address:
+            await log_in(device, address, "ada", "good")
+            (session,) = device.realm._router.open
+            answer = session.onHello(uris.DEVICE_REALM, HelloDetails(authmethods=["ticket"], authid="ada"))
+            assert isinstance(answer, Challenge)
+
+    fabric.run(scenario)

@@ -6,8 +6,9 @@ from typing import Any
 
 from paradrop import uris
 from paradrop.base.exceptions import InvalidInput
-from paradrop.values import ChangeRecord, ChuteStatus, SourceTree, read
+from paradrop.values import ChangeRecord, ChuteStatus
 from paradropd.api.procedure import procedure
+from paradropd.changes.admission import tree_of
 from paradropd.changes.service import Changes
 from paradropd.changes.store import ChangeStore
 from paradropd.chutes.keeper import Keeper
@@ -33,7 +34,7 @@ class ChutesApi:
 
     @procedure(uris.CHUTES_DEPLOY, Permission.OPERATE)
     async def deploy(self, caller: Person, tree: dict[str, Any]) -> ChangeRecord:
-        return self._changes.deploy(read(SourceTree, tree), caller.name)
+        return self._changes.deploy(tree_of(tree), caller.name)
 
     @procedure(uris.CHUTES_START, Permission.OPERATE)
     async def start(self, caller: Person, name: str) -> ChangeRecord:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from paradrop.base.exceptions import Conflict, InvalidInput
 from paradrop.manifest import FILE_NAME, MAX_SIZE, parse
 from paradrop.manifest.model import Manifest
 from paradrop.source import SourceLimits, check_tree
-from paradrop.values import SourceTree
+from paradrop.values import SourceTree, read
 from paradropd.blobs import Blobs
+
+ENTRY: Mapping[str, tuple[type, str]] = {
+    "path": (str, "a text"),
+    "size": (int, "a whole number"),
+    "sha256": (str, "a text"),
+    "executable": (bool, "true or false"),
+}
+
+
+def tree_of(data: Any) -> SourceTree:
+    """The source tree in *data*, as a peer sent it. Raises :class:`InvalidInput` for a value of another type than it must have:
+    :func:`~paradrop.values.read` would make something of it."""
+    entries = data.get("entries", []) if isinstance(data, Mapping) else None
+    if not isinstance(entries, list | tuple):
+        raise InvalidInput("the source tree is an object with a list of entries")
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, Mapping):
+            raise InvalidInput(f"entry {number} of the source tree is not an object")
+        for key, (kind, words) in ENTRY.items():
+            value = entry.get(key, False if key == "executable" else None)
+            if type(value) is not kind:  # bool is an int, too
+                raise InvalidInput(f"entry {number} of the source tree: its {key} is not {words}")
+    return read(SourceTree, data)
 
 
 def manifest_of(tree: SourceTree, blobs: Blobs, limits: SourceLimits) -> Manifest:
@@ -31,15 +55,23 @@ def manifest_of(tree: SourceTree, blobs: Blobs, limits: SourceLimits) -> Manifes
     raise InvalidInput(f"there is no {FILE_NAME} at the top of the chute's folder")
 
 
-def refuse_taken_ports(manifest: Manifest, others: Iterable[Manifest]) -> None:
-    """Raises :class:`Conflict` when another chute of *others* has a port of the device that *manifest* asks for."""
-    ours = _ports(manifest)
+def refuse_taken_ports(manifest: Manifest, others: Iterable[Manifest], *, site: int | None = None, shared: bool = False) -> None:
+    """Raises :class:`Conflict` when another chute of *others*, or the device's own web site, has a port of the device that
+    *manifest* asks for.
+
+    *site*: the web site's port. *shared*: whether chutes have the device's own ports, so that their pages take some, too.
+    """
+    ours = _ports(manifest, shared)
+    if site is not None and (site, "tcp") in ours:
+        raise Conflict(f"port {site}/tcp of the device is taken by its own web site")
     for other in others:
-        taken = ours & _ports(other)
+        taken = ours & _ports(other, shared)
         if other.name != manifest.name and taken:
             port, protocol = min(taken)
             raise Conflict(f"port {port}/{protocol} of the device is taken by the chute {other.name!r}")
 
 
-def _ports(manifest: Manifest) -> set[tuple[int, str]]:
-    return {(port.external, port.protocol) for service in manifest.services for port in service.ports}
+def _ports(manifest: Manifest, shared: bool) -> set[tuple[int, str]]:
+    bound = {(port.external, port.protocol) for service in manifest.services for port in service.ports}
+    page = {(manifest.web.port, "tcp")} if shared and manifest.web is not None else set()
+    return bound | page

@@ -21,7 +21,7 @@ from paradrop.base.seams import Threads
 from paradrop.manifest import FILE_NAME
 from paradrop.manifest.model import HealthCheck, Service, ServiceKind
 from paradrop.source import subtree, tree_digest
-from paradrop.values import SourceTree
+from paradrop.values import SourceTree, Want
 from paradropd.blobs import Blobs
 from paradropd.changes.steps import (
     AwaitHealthy,
@@ -50,6 +50,9 @@ LOOK = 0.02
 
 ASK = 0.25
 """Seconds between two checks of a chute that is starting, where a check is a request to it or a command in it."""
+
+LOOK_AGAIN = 0.5
+"""Seconds after which a chute whose check said yes must still run, where another program could have answered in its place."""
 
 LAST_WORDS = 8
 """How many lines of its log go into the reason when a chute does not start."""
@@ -134,7 +137,9 @@ class Performer:
             case AwaitHealthy():
                 await self._await_healthy(step.release)
             case Record():
-                if self._store.find(step.chute.name) != step.chute:  # on the way back it is there already
+                if step.chute.want is Want.STOPPED:
+                    self._store.stop(step.chute)
+                elif self._store.find(step.chute.name) != step.chute:  # on the way back it is there already
                     self._store.want(step.chute)
             case RemoveInstance():
                 await self._engine.remove(step.key)
@@ -204,22 +209,31 @@ class Performer:
     async def _await_healthy(self, release: Release) -> None:
         """Raises :class:`StartFailed` as soon as a service ends, or when the time is over."""
         health = release.manifest.health
+        own = health is None or health.check is HealthCheck.PROCEDURE  # nobody else can register the chute's procedure
         begun = self._clock.seconds()
         while True:
-            for key in release.keys:
-                state = self._states.get(key)
-                if state is not None and state.status is InstanceStatus.EXITED:
-                    await deferLater(self._clock, LOOK)  # its last lines are on their way
-                    raise StartFailed(self._last_words(state))
+            running = await self._all_run(release)
             waited = self._clock.seconds() - begun
             if health is None and waited >= self._times.settle:
                 return
             if health is not None:
                 if await self._health.healthy(release):
-                    return
+                    if not own:
+                        await deferLater(self._clock, LOOK_AGAIN)
+                    if running and await self._all_run(release):
+                        return
                 if waited >= health.start:
                     raise StartFailed(f"{health.service} did not become healthy within {health.start:g} s")
-            await deferLater(self._clock, LOOK if health is None or health.check is HealthCheck.PROCEDURE else ASK)
+            await deferLater(self._clock, LOOK if own else ASK)
+
+    async def _all_run(self, release: Release) -> bool:
+        """Whether the engine has said of every service that it runs. Raises :class:`StartFailed` when one has ended."""
+        states = [self._states.get(key) for key in release.keys]
+        for state in states:
+            if state is not None and state.status is InstanceStatus.EXITED:
+                await deferLater(self._clock, LOOK)  # its last lines are on their way
+                raise StartFailed(self._last_words(state))
+        return None not in states
 
     def _last_words(self, state: InstanceState) -> str:
         service = state.key.service
@@ -228,14 +242,22 @@ class Performer:
         return "\n".join([f"{reason}; its last lines:", *lines]) if lines else reason
 
     async def _forget(self, step: Forget) -> None:
+        data = self._home.data_dir(step.chute)
         await self._engine.forget(step.chute)
-        await self._discard_images(self._store.forget(step.chute))
+        try:
+            dropped = self._store.forget(step.chute)
+        except StorageFull:
+            if step.keep_data:
+                raise
+            await self._threads(shutil.rmtree, data, ignore_errors=True)  # it may be what fills the disk
+            dropped = self._store.forget(step.chute)
+        await self._discard_images(dropped)
         self._door.forget(step.chute)
         if step.keep_data:
             with suppress(OSError):  # not there, or there is something to keep in it
-                self._home.data_dir(step.chute).rmdir()
+                data.rmdir()
         else:
-            await self._threads(shutil.rmtree, self._home.data_dir(step.chute), ignore_errors=True)
+            await self._threads(shutil.rmtree, data, ignore_errors=True)
         if not step.keep_log:
             self._remove_log(source_of(step.chute))
 

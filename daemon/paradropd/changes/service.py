@@ -41,6 +41,9 @@ from paradropd.engine.port import Engine, InstanceState
 
 log = Logger(namespace="paradropd.changes")
 
+ONE_ADDRESS = frozenset({"process"})
+"""Engines whose instances have no address of their own: a port of one is a port of the device."""
+
 CUT_SHORT = "paradropd was stopped in the middle of it"
 
 
@@ -69,9 +72,10 @@ class Changes:
         announce: Callable[[ChangeRecord], Any],
         gone: Callable[[str], Any],
         limits: SourceLimits,
+        site_port: Callable[[], int | None] = lambda: None,
     ) -> None:
         """*has_data*: whether the device keeps data of the chute of that name; *announce*: told each new revision of a record;
-        *gone*: the name of each chute that is not there any more."""
+        *gone*: the name of each chute that is not there any more; *site_port*: the port of the device's own web site."""
         self._wall = wall
         self._engine = engine
         self._chutes = chutes
@@ -83,6 +87,7 @@ class Changes:
         self._announce = announce
         self._gone = gone
         self._limits = limits
+        self._site_port = site_port
         self._running: dict[str, Deferred[None]] = {}
         self._deploying: dict[str, Manifest] = {}
         self._stopping = False
@@ -108,7 +113,8 @@ class Changes:
             raise
 
     def start(self, name: str, actor: str) -> ChangeRecord:
-        """Raises ``ChuteNotFound``, ``StorageFull`` and :class:`Unreachable`, like its siblings."""
+        """Raises ``ChuteNotFound``, ``StorageFull`` and :class:`Unreachable`, like its siblings; but :meth:`stop` and
+        :meth:`remove` are taken when the disk is full, too: they are the way out of that."""
         return self._accept_for(name, ChangeKind.START, actor, task_module.starting)
 
     def stop(self, name: str, actor: str) -> ChangeRecord:
@@ -153,7 +159,8 @@ class Changes:
 
     def _refuse_taken_ports(self, manifest: Manifest) -> None:
         running = [chute.release.manifest for chute in self._chutes.all()]
-        refuse_taken_ports(manifest, [*running, *self._deploying.values()])
+        others = [*running, *self._deploying.values()]
+        refuse_taken_ports(manifest, others, site=self._site_port(), shared=self._engine.name in ONE_ADDRESS)
 
     def _deploying_task(self, release: Release) -> Task:
         self._chutes.let_go(release)
@@ -176,7 +183,10 @@ class Changes:
             created=self._wall(),
             actor=actor,
         )
-        self._store.save(record)
+        if kind in (ChangeKind.STOP, ChangeKind.REMOVE):
+            self._store.keep(record)
+        else:
+            self._store.save(record)
         self._announce(record)
         if release is not None:
             self._deploying[record.id] = manifest

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 
 from twisted.logger import Logger
 
-from paradrop.base.exceptions import ChangeNotFound, StorageFull
+from paradrop.base.exceptions import ChangeNotFound, InvalidInput, StorageFull
 from paradrop.values import ChangeRecord, plain, read
 from paradropd.storage import Database
 
@@ -49,23 +50,34 @@ class ChangeStore:
 
     def get(self, change: str) -> ChangeRecord:
         """Raises :class:`ChangeNotFound`."""
-        rows = self._database.rows("SELECT record FROM changes WHERE id = ?", change)
-        if not rows:
+        if change in self._unwritten:
+            return self._unwritten[change]
+        found = _records(self._database.rows("SELECT record FROM changes WHERE id = ?", change))
+        if not found:
             raise ChangeNotFound(f"there is no change {change!r}")
-        return self._newer(_record(rows[0]))
+        return found[0]
 
     def newest(self, limit: int, chute: str | None = None) -> list[ChangeRecord]:
         """The last *limit* changes, of *chute* or of all, newest first."""
         query = "SELECT record FROM changes WHERE ?1 IS NULL OR chute = ?1 ORDER BY number DESC LIMIT ?2"
-        return [self._newer(_record(row)) for row in self._database.rows(query, chute, limit)]
+        found = [self._unwritten.get(record.id, record) for record in _records(self._database.rows(query, chute, limit))]
+        never = [record for record in reversed(self._unwritten.values()) if chute in (None, record.chute) and self._lacks(record)]
+        return [*never, *found][:limit]
 
     def unfinished(self) -> list[ChangeRecord]:
         """Changes that have not reached a final state, oldest first."""
-        return [_record(row) for row in self._database.rows("SELECT record FROM changes WHERE NOT final ORDER BY number")]
+        return _records(self._database.rows("SELECT record FROM changes WHERE NOT final ORDER BY number"))
 
-    def _newer(self, record: ChangeRecord) -> ChangeRecord:
-        return self._unwritten.get(record.id, record)
+    def _lacks(self, record: ChangeRecord) -> bool:
+        return not self._database.rows("SELECT 1 FROM changes WHERE id = ?", record.id)
 
 
-def _record(row: tuple[object, ...]) -> ChangeRecord:
-    return read(ChangeRecord, json.loads(str(row[0])))
+def _records(rows: Iterable[tuple[object, ...]]) -> list[ChangeRecord]:
+    """What can be read of *rows*: a record that cannot must not keep the daemon from starting."""
+    found = []
+    for (text,) in rows:
+        try:
+            found.append(read(ChangeRecord, json.loads(str(text))))
+        except (InvalidInput, ValueError) as problem:
+            log.warn("a change's record cannot be read, and is left out: {problem}", problem=problem)
+    return found

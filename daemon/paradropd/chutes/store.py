@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from paradrop.base.exceptions import ChuteNotFound
+from twisted.logger import Logger
+
+from paradrop.base.exceptions import ChuteNotFound, StorageFull
 from paradrop.manifest.model import Manifest
 from paradrop.values import SourceTree, Want, plain, read
 from paradropd.chutes.model import Chute, Release
 from paradropd.storage import Database
+
+log = Logger(namespace="paradropd.chutes")
 
 
 class ChuteStore:
@@ -19,6 +24,8 @@ class ChuteStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._held: set[tuple[str, int]] = set()
+        self._unwritten: dict[str, Chute] = {}
+        """Stopped chutes, by name, of which the disk had no room to write that down."""
 
     def get(self, name: str) -> Chute:
         """Raises :class:`ChuteNotFound`."""
@@ -31,6 +38,8 @@ class ChuteStore:
         rows = self._database.rows("SELECT want, current FROM chutes WHERE name = ?", name)
         if not rows:
             return None
+        if name in self._unwritten:
+            return self._unwritten[name]
         want, current = rows[0]
         return Chute(want=Want(str(want)), release=self.release(name, int(str(current))))
 
@@ -47,9 +56,10 @@ class ChuteStore:
         return Release(number=number, manifest=read(Manifest, manifest), tree=read(SourceTree, tree), images=images)
 
     def add_release(self, manifest: Manifest, tree: SourceTree) -> Release:
-        """Remember a new release, numbered after the last; it is not wanted yet."""
+        """Remember a new release; it is not wanted yet. Its number follows the last one that was given, also when that release
+        was never wanted or the chute was removed since: a number never means two releases."""
         with self._database.transaction() as connection:
-            query = "SELECT coalesce(max(number), 0) + 1 FROM releases WHERE chute = ?"
+            query = "INSERT INTO deploys VALUES (?, 1) ON CONFLICT (chute) DO UPDATE SET last = last + 1 RETURNING last"
             number = connection.execute(query, (manifest.name,)).fetchone()[0]
             connection.execute(
                 "INSERT INTO releases VALUES (?, ?, ?, ?, '{}')",
@@ -70,11 +80,29 @@ class ChuteStore:
     def want(self, chute: Chute) -> None:
         """From now on this is what is wanted."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO chutes VALUES (?, ?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET want = excluded.want, current = excluded.current",
-                (chute.name, chute.want.value, chute.release.number),
-            )
+            self._write_wants(connection, {**self._unwritten, chute.name: chute})
+        self._unwritten.clear()
+
+    def stop(self, chute: Chute) -> None:
+        """From now on *chute* is wanted as it is, stopped, whether the disk has room for that or not.
+
+        While it has none, not even in the ballast, it is remembered here and written with the next chute; if the daemon ends
+        before, the next one starts the chute.
+        """
+        self._unwritten[chute.name] = chute
+        try:
+            self._database.insist(lambda connection: self._write_wants(connection, self._unwritten))
+        except StorageFull as problem:
+            log.warn("{name}: that it is stopped could not be written down: {problem}", name=chute.name, problem=problem)
+        else:
+            self._unwritten.clear()
+
+    def _write_wants(self, connection: sqlite3.Connection, chutes: Mapping[str, Chute]) -> None:
+        connection.executemany(
+            "INSERT INTO chutes VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET want = excluded.want, current = excluded.current",
+            [(chute.name, chute.want.value, chute.release.number) for chute in chutes.values()],
+        )
 
     def hold(self, release: Release) -> None:
         """Spare *release* whatever is dropped or forgotten, until :meth:`let_go`: its deploy waits for its turn."""
@@ -84,8 +112,13 @@ class ChuteStore:
         self._held.discard((release.chute, release.number))
 
     def forget(self, name: str) -> list[Release]:
-        """Remove the chute and its releases, but those that are held. Returns the releases that are removed."""
-        return self._remove(name, set(), "DELETE FROM chutes WHERE name = ?")
+        """Remove the chute and its releases, but those that are held. Returns the releases that are removed.
+
+        Raises :class:`StorageFull` when the disk is full and the ballast is used up.
+        """
+        removed = self._remove(name, set(), "DELETE FROM chutes WHERE name = ?")
+        self._unwritten.pop(name, None)
+        return removed
 
     def numbers(self, chute: str) -> list[int]:
         """The chute's releases that are remembered, oldest first."""
@@ -119,8 +152,15 @@ class ChuteStore:
         """Remove releases, and do *first*, in one transaction: a chute must not be left without its current release."""
         numbers = [number for number in self.numbers(chute) if number not in keep and (chute, number) not in self._held]
         removed = [self.release(chute, number) for number in numbers]
-        with self._database.transaction() as connection:
+
+        def write(connection: sqlite3.Connection) -> None:
             if first:
                 connection.execute(first, (chute,))
             connection.executemany("DELETE FROM releases WHERE chute = ? AND number = ?", [(chute, number) for number in numbers])
+
+        if first:
+            self._database.insist(write)
+        else:
+            with self._database.transaction() as connection:
+                write(connection)
         return removed

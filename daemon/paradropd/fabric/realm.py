@@ -30,6 +30,9 @@ SOCKET_PATH_LIMIT = 107
 Login = Callable[[str, str], Peer]
 """``name, ticket`` → who that is; raises ``AuthenticationError``. Called for each WebSocket session."""
 
+Still = Callable[[Peer], bool]
+"""Whether the login of that peer is still good."""
+
 Demand = Callable[[str], Permission | None]
 """The permission that the daemon's procedure of that URI demands; ``None`` when the daemon has no such procedure."""
 
@@ -41,10 +44,20 @@ class RealmOptions:
     ping_interval: float = 10.0
     ping_timeout: float = 10.0
     """Seconds."""
-    connections: int = 64
-    """How many connections one unix socket takes at a time."""
+    connections: int = 16
+    """How many connections a chute's socket takes at a time …"""
+    control_connections: int = 64
+    """… and one of people."""
+    unsent: int = 8 << 20
+    """Bytes, besides one largest message, that may wait for a peer to read them; one that lets more wait is dropped."""
+    frame_patience: float = 20.0
+    """Seconds from the first byte of a message to its last, on a unix socket."""
     patience: float = 10.0
     """Seconds from a connection to a joined session; whoever takes longer is dropped."""
+    logins: int = 200
+    """How many sessions that came in by a login there may be at a time."""
+    login_check: float = 30.0
+    """Seconds between looks at whether the login of a session is still good."""
     lean: bool = True
     """Whether the router is imported without what it does not use; see :mod:`.lean`."""
 
@@ -96,9 +109,12 @@ class Realm:
             await stopped
         path.unlink(missing_ok=True)
 
-    def websocket(self, login: Login) -> IResource:
-        """WAMP over WebSocket as a web resource; its peers authenticate with a ticket."""
-        resource: IResource = WebSocketResource(self._router.websocket(login, self.options))
+    def websocket(self, login: Login, still: Still = lambda peer: True) -> IResource:
+        """WAMP over WebSocket as a web resource; its peers authenticate with a ticket.
+
+        A session is ended soon after *still* says no to its peer.
+        """
+        resource: IResource = WebSocketResource(self._router.websocket(login, still, self.options))
         return resource
 
     def end_sessions(self, which: Callable[[Peer], bool]) -> int:

@@ -12,32 +12,28 @@ from typing import Any
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import Accept, Challenge, ComponentConfig, Deny, HelloDetails
 from crossbar.router import RouterOptions
-from crossbar.router.protocol import WampRawSocketServerFactory, WampRawSocketServerProtocol, WampWebSocketServerFactory
 from crossbar.router.role import RouterRole
 from crossbar.router.router import RouterFactory
 from crossbar.router.service import RouterServiceAgent
 from crossbar.router.session import RouterSession, RouterSessionFactory
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IDelayedCall
 
 from paradrop import uris
 from paradrop.base.exceptions import ParadropException
 from paradrop.values import ProcedureInfo
+from paradropd.fabric.connections import RawSocketFactory, WebSocketFactory
+from paradropd.fabric.notices import SHOWN, Notices, PeerLog
+from paradropd.fabric.quota import Quota
 from paradropd.permissions import ChutePeer, DaemonPeer, Peer, Permission, Person, Role, may
-
-log = Logger(namespace="paradropd.fabric")
 
 ROLES = ("chute", *Role)
 """WAMP roles: what a callee is told about its caller, together with the name."""
 
-WEBSOCKETS = 200
-"""How many WebSocket sessions there may be at a time."""
+QUOTED = 100
+"""Characters of what a peer sent, when it is said back."""
 
 REMEMBERED_DENIALS = 1000
-SHOWN = 200
-"""Characters of a name in the log: whoever tries it chooses how long it is."""
 
 
 @dataclass(eq=False)  # Crossbar keeps it in a dict: identity, not value
@@ -59,6 +55,10 @@ def wamp_role(peer: Peer) -> str:
             return peer.role.value
         case DaemonPeer():
             return "trusted"
+
+
+def _about(peer: Peer) -> str:
+    return f"{wamp_role(peer)} {peer.name}"
 
 
 class _Routers(RouterFactory):
@@ -85,7 +85,8 @@ class _PeerRole(RouterRole):
         self._denied = denied
 
     def authorize(self, session: Any, uri: str, action: str, options: dict[str, Any]) -> dict[str, bool]:
-        allow = may(session.peer, action, uri, options.get("match") or "exact", self._demand(uri))
+        # The router would keep a retained event for as long as it runs, whether or not its publisher is still there.
+        allow = not options.get("retain") and may(session.peer, action, uri, options.get("match") or "exact", self._demand(uri))
         if not allow:
             self._denied(session.peer, action, uri)
         return {"allow": allow, "disclose": True, "cache": False}
@@ -96,38 +97,56 @@ class _PeerSession(RouterSession):
 
     peer: Peer | None = None
     login: Callable[[str, str], Peer] | None = None
+    still: Callable[[Peer], bool]
     open: set[_PeerSession]
     patience: float
-    _joining: IDelayedCall | None = None
+    login_check: float
+    logins: int
+    quota: Quota
+    _due: IDelayedCall | None = None
+    """First the end of our patience; once it has joined, the next look at its login."""
 
     def onOpen(self, transport: Any) -> None:
         super().onOpen(transport)
+        self.log = transport.log
         self.open.add(self)
-        self._joining = self._router_factory._reactor.callLater(self.patience, transport.abort)
+        self._due = self._router_factory._reactor.callLater(self.patience, transport.abort)
 
     def onJoin(self, details: Any) -> None:
-        self._in_time()
+        self._cancel_due()
+        if self.login is not None:
+            self._due = self._router_factory._reactor.callLater(self.login_check, self._look)
         super().onJoin(details)
 
     def onClose(self, wasClean: bool) -> None:
-        self._in_time()
+        self._cancel_due()
         self.open.discard(self)
         super().onClose(wasClean)
 
-    def _in_time(self) -> None:
-        if self._joining is not None and self._joining.active():
-            self._joining.cancel()
+    def _cancel_due(self) -> None:
+        if self._due is not None and self._due.active():
+            self._due.cancel()
+
+    def _look(self) -> None:
+        if self.peer is not None and self.still(self.peer):
+            self._due = self._router_factory._reactor.callLater(self.login_check, self._look)
+        elif self._transport is not None:
+            self._transport.drop()
 
     def onMessage(self, msg: Any) -> None:
         # Crossbar believes the first entry of forward_for to be the caller, whoever sends it; only router links may say so, and
         # there are none here.
         if getattr(msg, "forward_for", None):
             msg.forward_for = None
-        super().onMessage(msg)
+        if self._session_id is not None and (refusal := self.quota.refusal(self, msg)) is not None:
+            self._transport.send(refusal)
+        else:
+            super().onMessage(msg)
 
     def onHello(self, realm: str, details: HelloDetails) -> Accept | Challenge | Deny:
         if realm != uris.DEVICE_REALM:
-            return Deny(ApplicationError.NO_SUCH_REALM, message=f"there is no realm {realm!r} here; it is {uris.DEVICE_REALM!r}")
+            words = f"there is no realm {str(realm)[:QUOTED]!r} here; it is {uris.DEVICE_REALM!r}"
+            return Deny(ApplicationError.NO_SUCH_REALM, message=words)
         if self.peer is not None and self.login is None:
             return self._accept(self.peer, "unix")
         if "ticket" not in (details.authmethods or ()) or not details.authid:
@@ -138,6 +157,8 @@ class _PeerSession(RouterSession):
     def onAuthenticate(self, signature: str, extra: dict[str, Any]) -> Accept | Deny:
         if self.login is None or self._authid is None:
             return Deny(message="there is nothing to authenticate")
+        if sum(other.login is not None and other.peer is not None for other in self.open if other is not self) >= self.logins:
+            return Deny(message=f"{self.logins} sessions are logged in already; close one of them")
         try:
             self.peer = self.login(self._authid, signature)
         except ParadropException as problem:
@@ -165,69 +186,6 @@ class _Sessions(RouterSessionFactory):
         return session
 
 
-class _RawSocketProtocol(WampRawSocketServerProtocol):
-    """One connection to a unix socket, from its first byte on."""
-
-    def connectionMade(self) -> None:
-        self.factory.connected.add(self)
-        self._greeting = self.factory.clock.callLater(self.factory.patience, self.abort)
-        super().connectionMade()
-
-    def _on_handshake_complete(self) -> None:
-        self._greeting.cancel()
-        super()._on_handshake_complete()
-
-    def connectionLost(self, reason: Failure) -> None:
-        if self._greeting.active():
-            self._greeting.cancel()
-        self.factory.connected.discard(self)
-        super().connectionLost(reason)
-
-
-class _RawSocketFactory(WampRawSocketServerFactory):
-    """RawSocket with CBOR, for a bounded number of connections."""
-
-    noisy = False
-    protocol = _RawSocketProtocol
-
-    def __init__(self, sessions: _Sessions, connections: int, config: dict[str, Any]) -> None:
-        super().__init__(sessions, config)
-        self.clock = sessions._routerFactory._reactor
-        self.patience: float = sessions.attributes["patience"]
-        self.connections = connections
-        self.connected: set[_RawSocketProtocol] = set()
-        """Those that have not said who they are too."""
-
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
-        if len(self.connected) >= self.connections:
-            log.warn("too many connections on one socket: one more is refused")
-            return None
-        protocol: IProtocol = super().buildProtocol(addr)
-        return protocol
-
-    def close(self) -> None:
-        """End every connection without waiting for its goodbye."""
-        for protocol in list(self.connected):
-            protocol.abort()
-
-
-class _WebSocketFactory(WampWebSocketServerFactory):
-    """WebSocket, for a bounded number of sessions; those that have not logged in are dropped in time."""
-
-    noisy = False
-
-    def __init__(self, sessions: _Sessions, config: dict[str, Any]) -> None:
-        super().__init__(sessions, ".", config, None)
-        self._open: set[_PeerSession] = sessions.attributes["open"]
-
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
-        if sum(session.login is not None for session in self._open) >= WEBSOCKETS:
-            log.warn("too many WebSocket sessions: one more is refused")
-            return None
-        protocol: IProtocol = super().buildProtocol(addr)
-        return protocol
-
-
 class Router:
     """Crossbar's router with one realm."""
 
@@ -237,6 +195,10 @@ class Router:
         self._realm = _RealmState(config={"name": realm}, id=realm)
         self._router = self._routers.start_realm(self._realm)
         self._own = RouterSessionFactory(self._routers)
+        self._quota = Quota(self._router)
+        self._notices = Notices(reactor.seconds)
+        for part in (self._router, self._router._broker, self._router._dealer):
+            part.log = PeerLog(self._notices, "router")
         self._denials: set[tuple[Peer, str, str]] = set()
         for role in ROLES:
             self._router.add_role(_PeerRole(self._router, role, demand, self._denied))
@@ -254,32 +216,23 @@ class Router:
         self._own.add(session, self._router, authid=peer.name, authrole=wamp_role(peer))
 
     def rawsocket(self, peer: Peer, options: Any) -> Any:
-        sessions = _Sessions(self._routers, peer=peer, open=self.open, patience=options.patience)
-        config = {"serializers": ["cbor"], "options": {"max_message_size": options.max_message}}
-        return _RawSocketFactory(sessions, options.connections, config)
+        sessions = self._sessions(options, peer=peer)
+        connections = options.connections if isinstance(peer, ChutePeer) else options.control_connections
+        return RawSocketFactory(sessions, self._routers._reactor, self._notices, _about(peer), connections, options)
 
-    def websocket(self, login: Callable[[str, str], Peer], options: Any) -> Any:
-        config = {
-            "serializers": ["json", "cbor"],
-            "options": {
-                "max_message_size": options.max_message,
-                "auto_ping_interval": options.ping_interval * 1000,
-                "auto_ping_timeout": options.ping_timeout * 1000,
-                "open_handshake_timeout": 5000,
-                "close_handshake_timeout": 1000,
-                "enable_webstatus": False,
-                # Chutes' pages have the origin "null", and no business here.
-                "allow_null_origin": False,
-            },
-        }
-        return _WebSocketFactory(_Sessions(self._routers, login=login, open=self.open, patience=options.patience), config)
+    def websocket(self, login: Callable[[str, str], Peer], still: Callable[[Peer], bool], options: Any) -> Any:
+        return WebSocketFactory(self._sessions(options, login=login, still=still), self._notices, options)
+
+    def _sessions(self, options: Any, **attributes: Any) -> _Sessions:
+        attributes |= {"open": self.open, "quota": self._quota, "logins": options.logins}
+        return _Sessions(self._routers, patience=options.patience, login_check=options.login_check, **attributes)
 
     def close(self, which: Callable[[_PeerSession], bool]) -> int:
         """End those sessions without waiting for their goodbye. Returns how many."""
         chosen = [session for session in self.open if which(session)]
         for session in chosen:
             if session._transport is not None:
-                session._transport.abort()
+                session._transport.drop()
         return len(chosen)
 
     def procedures(self) -> list[ProcedureInfo]:
@@ -296,7 +249,7 @@ class Router:
         return ProcedureInfo(uri=registration.uri, match=registration.match, owner=peer.name if peer else "router")
 
     def _denied(self, peer: Peer, action: str, uri: str) -> None:
-        """Say it once for each thing that is tried: a chute that insists must not fill the log."""
+        """Say it once for each thing that is tried, and not too often: a chute that insists must not fill the log."""
         uri = uri[:SHOWN]
         denial = (peer, action, uri)
         if denial in self._denials:
@@ -304,7 +257,7 @@ class Router:
         if len(self._denials) >= REMEMBERED_DENIALS:
             self._denials.clear()
         self._denials.add(denial)
-        log.warn("{role} {name} may not {action} {uri}", role=wamp_role(peer), name=peer.name, action=action, uri=uri)
+        self._notices.say(_about(peer), f"may not {action} {uri}")
 
     def stop(self) -> None:
         self.close(lambda session: True)

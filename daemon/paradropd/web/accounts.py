@@ -34,6 +34,8 @@ from paradropd.permissions import Person, Role
 T = TypeVar("T")
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+RESERVED = frozenset({"local", "paradropd", "router"})
+"""What the daemon calls itself and those who are on the device: an account of that name would look like one of them."""
 PASSWORD_LENGTHS = range(8, 1025)
 """Characters; the upper end keeps a request from costing more than a hash should."""
 MOST_WAITING = 16
@@ -160,6 +162,8 @@ def check(name: str, password: str) -> None:
     """Raises :class:`InvalidInput` when no account can have that *name* or *password*."""
     if not NAME.fullmatch(name):
         raise InvalidInput("name: 1 to 32 lower-case letters, digits and dashes, starting with a letter")
+    if name in RESERVED:
+        raise InvalidInput(f"name: the device uses {name!r} itself; choose another")
     if len(_normal(password)) not in PASSWORD_LENGTHS:
         raise InvalidInput(f"password: {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters")
 

@@ -78,8 +78,8 @@ def target(uri: bytes) -> Target:
     return Target(text, (b"/" + rest[0] if has_more else b"") + mark + query)
 
 
-def request_headers(given: Headers, origin: Origin, prefix: bytes) -> Headers:
-    """What the chute is told."""
+def request_headers(given: Headers, origin: Origin, prefix: bytes, proxy: str) -> Headers:
+    """What the chute is told. *proxy*: the name of this proxy, for ``Via`` (RFC 9110, 7.6.3)."""
     sent = Headers()
     left_out = _NOT_SENT | _named_by_connection(given)
     for name, values in given.getAllRawHeaders():
@@ -89,7 +89,14 @@ def request_headers(given: Headers, origin: Origin, prefix: bytes) -> Headers:
     sent.setRawHeaders(b"X-Forwarded-Host", [origin.host])
     sent.setRawHeaders(b"X-Forwarded-Proto", [b"https" if origin.secure else b"http"])
     sent.setRawHeaders(b"X-Forwarded-Prefix", [prefix])
+    sent.addRawHeader(b"Via", f"1.1 {proxy}".encode())
     return sent
+
+
+def came_back(given: Headers, proxy: str) -> bool:
+    """Whether a request has been through *proxy* already: what RFC 9110, 7.6.3 has ``Via`` for."""
+    through = (hop.split() for value in given.getRawHeaders(b"via", []) for hop in value.split(b","))
+    return any(hop[1:2] == [proxy.encode()] for hop in through)
 
 
 def response_headers(given: Headers, prefix: bytes, authority: bytes) -> Headers:

@@ -2,7 +2,7 @@
 
 A response is passed on piece by piece, as fast as the browser takes it and no faster; a browser that goes away ends the request
 to the chute. A request's body is there as a whole before the chute is asked, because Twisted's server collects it first (in a
-temporary file from 100 kB on); its size is limited by :mod:`paradropd.web.site`. WebSockets are not passed on.
+temporary file from 100 kB on); its size is limited by :mod:`paradropd.web.requests`. WebSockets are not passed on.
 """
 
 # Twisted 26.10's web server is only partly annotated.
@@ -36,7 +36,7 @@ from werkzeug.exceptions import NotImplemented as NotOffered
 
 from paradrop.base.exceptions import DeadlineExceeded
 from paradropd.web.errors import answer_to
-from paradropd.web.forwarding import Origin, Target, page_headers, request_headers, response_headers, target
+from paradropd.web.forwarding import Origin, Target, came_back, page_headers, request_headers, response_headers, target
 from paradropd.web.routes import client_address
 
 AddressOf = Callable[[str], tuple[str, int] | None]
@@ -61,8 +61,10 @@ class ChutePages(Resource):
 
     isLeaf = True
 
-    def __init__(self, agent: IAgent, clock: IReactorTime, address_of: AddressOf) -> None:
+    def __init__(self, agent: IAgent, clock: IReactorTime, address_of: AddressOf, name: str) -> None:
+        """*name*: what this proxy calls itself in ``Via``. Nobody else may have it: two devices may stand behind each other."""
         super().__init__()
+        self._name = name
         self._agent = agent
         self._clock = clock
         self._address_of = address_of
@@ -93,12 +95,14 @@ class ChutePages(Resource):
             await self._forward(request, asked)
 
     async def _forward(self, request: Request, asked: Target) -> None:
+        if came_back(request.requestHeaders, self._name):
+            raise BadGateway(f"the page of the chute {asked.chute} leads back to the device's own site")
         address = self._address_of(asked.chute)
         if address is None:
             raise ServiceUnavailable(f"the chute {asked.chute} is not running")
         authority = _authority(*address)
         origin = Origin(address=client_address(request), host=request.getHeader(b"host") or b"", secure=request.isSecure())
-        headers = request_headers(request.requestHeaders, origin, asked.prefix)
+        headers = request_headers(request.requestHeaders, origin, asked.prefix, self._name)
         body = FileBodyProducer(request.content, self._cooperator)
         url = b"http://" + authority + asked.path
         try:

@@ -7,27 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.http import Request as HttpRequest
 from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 
 from paradropd.permissions import Permission
 from paradropd.web import login
 from paradropd.web.accounts import Accounts
+from paradropd.web.connections import Caps, Connections, PunctualChannel, host
 from paradropd.web.limiter import Limiter
-from paradropd.web.pages import STRICT_HEADERS, Dashboard
+from paradropd.web.pages import Dashboard
 from paradropd.web.proxy import AddressOf, ChutePages
+from paradropd.web.requests import LimitedRequest, Uploads
 from paradropd.web.routes import Route, Routes
 from paradropd.web.tokens import Tokens
 
 IDLE = 60.0
 """Seconds a connection may be silent before a request is complete."""
-MOST_UPLOAD = 16 * 1024 * 1024
-"""Bytes of a request's body, for the pages of chutes; the API takes far less."""
-TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+CAPS = Caps()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,50 +40,21 @@ class Device:
     version: str
 
 
-class LimitedRequest(Request):
-    """A request whose body is limited while it comes in, and whose answer carries the strict headers whoever makes it."""
-
-    defaultContentType = None
-    """Twisted would call everything HTML that does not say what it is."""
-    refused = False
-
-    def gotLength(self, length: int | None) -> None:
-        if length is not None and length > MOST_UPLOAD:
-            self._refuse()
-        else:
-            super().gotLength(length)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        if self.refused:
-            return
-        assert self.content is not None
-        if self.content.tell() + len(data) > MOST_UPLOAD:
-            self.content.close()
-            self._refuse()
-        else:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        if not self.refused:
-            super().requestReceived(command, path, version)
-
-    def process(self) -> None:
-        for name, value in STRICT_HEADERS.items():
-            self.setHeader(name, value)
-        super().process()
-
-    def _refuse(self) -> None:
-        """Answer before the body has come, and take no more of it."""
-        self.refused = True
-        self.channel.write(TOO_LARGE)
-        self.channel.loseConnection()
-
-
 class DeviceSite(Site):
     """A site without an access log, and without the call each second that keeps such a log's clock."""
 
+    protocol = PunctualChannel  # type: ignore[assignment]  # Twisted's own also speaks HTTP/2, which needs TLS
     requestFactory = LimitedRequest
     routes: tuple[Route, ...] = ()
+
+    def __init__(self, root: IResource, *, clock: IReactorTime, caps: Caps = CAPS) -> None:
+        super().__init__(root, reactor=clock, timeout=IDLE, parsePOSTFormSubmission=False)
+        self.connections = Connections(clock.seconds, caps)
+        self.uploads = Uploads()
+
+    def buildProtocol(self, addr: IAddress) -> ProtocolWrapper | None:  # type: ignore[override]  # Twisted names its own class
+        """The protocol of a new connection; ``None``, which closes it, when there are too many."""
+        return self.connections.count(super().buildProtocol(addr)) if self.connections.may_come(host(addr)) else None
 
     def startFactory(self) -> None:
         pass
@@ -116,7 +89,7 @@ def make_site(
     login.declare(routes, accounts, tokens, limiter, device.name, device.version)
     routes.mount(root)
     routes.publish(root, "ws", fabric)
-    routes.publish(root, "chutes", ChutePages(agent, clock, address_of))
-    site = DeviceSite(root, reactor=clock, timeout=IDLE, parsePOSTFormSubmission=False)
+    routes.publish(root, "chutes", ChutePages(agent, clock, address_of, f"paradropd-{token_hex(8)}"))
+    site = DeviceSite(root, clock=clock)
     site.routes = tuple(routes.table)
     return site

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
+from itertools import count
 
 from paradrop.base.exceptions import AuthenticationError
 from paradrop.base.seams import WallClock
@@ -19,6 +20,8 @@ from paradropd.permissions import Person, Role
 LIFETIME = 12 * 3600.0
 """Seconds a token is good for."""
 CODE_LIFETIME = 600.0
+LONGEST = 7 * 24 * 3600.0
+"""Seconds after a login in which its token can be renewed."""
 GRACE = 60.0
 """Seconds an old token is still good for after it was renewed: for an answer lost on the way, and for other tabs."""
 MOST_TOKENS = 1024
@@ -41,10 +44,21 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor(Person):
+    """A person who came in by a token."""
+
+    login: int
+    """Which of this run's logins it was: a renewed token belongs to the login of the first."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     person: Person
     expires: float
     kind: CodeKind | None = None
+    login: int = 0
+    began: float = 0.0
+    """When the login was."""
 
 
 class Tokens:
@@ -59,40 +73,53 @@ class Tokens:
         self._secret = secret
         self._tokens: dict[bytes, _Kept] = {}
         self._codes: dict[bytes, _Kept] = {}
+        self._logins = count(1)
         self._observers: list[Callable[[str], None]] = []
 
     def observe(self, revoked: Callable[[str], None]) -> None:
-        """Have *revoked* called with a person's name whenever :meth:`revoke_person` takes away what that person has."""
+        """Have *revoked* called with a person's name whenever a token of theirs is revoked, or all that they have."""
         self._observers.append(revoked)
 
     def issue(self, person: Person) -> Issued:
         """A new token for *person*."""
-        return self._keep(self._tokens, MOST_TOKENS, _Kept(person, self._wall() + self._lifetime))
+        now = self._wall()
+        return self._keep(self._tokens, MOST_TOKENS, _Kept(person, now + self._lifetime, login=next(self._logins), began=now))
 
     def person(self, token: str) -> Person:
         """Whose *token* it is. Raises :class:`AuthenticationError` when it is unknown, revoked or expired."""
-        kept = self._tokens.get(_digest(token))
-        if kept is None or kept.expires <= self._wall():
-            raise AuthenticationError
-        return kept.person
+        return self._known(token).person
+
+    def visitor(self, token: str) -> Visitor:
+        """As :meth:`person`, with the login that *token* belongs to."""
+        kept = self._known(token)
+        return Visitor(kept.person.name, kept.person.role, kept.login)
+
+    def good(self, visitor: Visitor) -> bool:
+        """Whether there is still a token of the login by which *visitor* came in."""
+        now = self._wall()
+        return any(kept.login == visitor.login and kept.expires > now for kept in self._tokens.values())
 
     def renew(self, token: str) -> Issued:
         """A new token in place of *token*, which ends :data:`GRACE` seconds from now. Raises :class:`AuthenticationError`."""
-        person = self.person(token)
-        kept = self._tokens[_digest(token)]
-        self._tokens[_digest(token)] = replace(kept, expires=min(kept.expires, self._wall() + GRACE))
-        return self.issue(person)
+        kept, now = self._known(token), self._wall()
+        if now >= kept.began + LONGEST:
+            raise AuthenticationError("the login was too long ago to be renewed; log in again")
+        self._tokens[_digest(token)] = replace(kept, expires=min(kept.expires, now + GRACE))
+        return self._keep(self._tokens, MOST_TOKENS, replace(kept, expires=now + self._lifetime))
 
     def revoke(self, token: str) -> None:
-        """End *token* now. Nothing to do when it is unknown."""
-        self._tokens.pop(_digest(token), None)
+        """End *token* now, with all others of its login, and tell the observers. Nothing to do when it is unknown."""
+        ended = self._tokens.get(_digest(token))
+        if ended is None:
+            return
+        self._tokens = {digest: kept for digest, kept in self._tokens.items() if kept.login != ended.login}
+        self._tell(ended.person.name)
 
     def revoke_person(self, name: str) -> None:
         """End every token and code of the person *name*, and tell the observers."""
         self._tokens = {digest: kept for digest, kept in self._tokens.items() if kept.person.name != name}
         self._codes = {digest: kept for digest, kept in self._codes.items() if kept.person.name != name}
-        for observer in self._observers:
-            observer(name)
+        self._tell(name)
 
     def code(self, person: Person, lifetime: float = CODE_LIFETIME) -> Issued:
         """A code that logs *person* in, once, within *lifetime* seconds."""
@@ -109,6 +136,16 @@ class Tokens:
             raise AuthenticationError("that link has been used already, or is too old; ask for a new one")
         del self._codes[_digest(code)]
         return kept.person
+
+    def _known(self, token: str) -> _Kept:
+        kept = self._tokens.get(_digest(token))
+        if kept is None or kept.expires <= self._wall():
+            raise AuthenticationError
+        return kept
+
+    def _tell(self, name: str) -> None:
+        for observer in self._observers:
+            observer(name)
 
     def _keep(self, where: dict[bytes, _Kept], most: int, kept: _Kept) -> Issued:
         now = self._wall()

@@ -115,7 +115,7 @@ class DockerEngine:
         return EngineInfo(name=self.name, version=str(version), isolates=ISOLATES, shares=SHARES)
 
     async def build(self, spec: BuildSpec, output: Callable[[str], None]) -> str:
-        return await self._images.build(spec, output)
+        return await self._images.build(spec, output, self._processors)
 
     async def start(self, spec: InstanceSpec) -> InstanceState:
         """See the port. In the usual case these are three requests: create, start, inspect."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import docker.errors
 import requests.exceptions
 from twisted.internet.error import ConnectError, ConnectionClosed
-from twisted.web.client import ResponseFailed
+from twisted.python.failure import Failure
+from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 
 from paradrop.base.exceptions import (
     Conflict,
@@ -23,6 +24,8 @@ VENDOR_ERRORS = (
     requests.exceptions.RequestException,
     ConnectError,
     ConnectionClosed,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
     ResponseFailed,
 )
 """Everything that a call to Docker may raise, by docker-py or by Twisted's HTTP client."""
@@ -76,11 +79,12 @@ def translate(problem: Exception) -> ParadropException:
         return ImageNotFound(str(problem))
     if isinstance(problem, docker.errors.InvalidVersion | docker.errors.TLSParameterError):
         return EngineError(str(problem))
-    return EngineUnavailable(f"Docker does not answer: {_innermost(problem)}")
+    return EngineUnavailable(f"Docker does not answer: {innermost(problem)}")
 
 
-def _innermost(problem: BaseException) -> str:
+def innermost(problem: object) -> str:
     """The message at the bottom of a chain of wrapped errors: the part that says what happened."""
-    if isinstance(problem, ResponseFailed) and problem.reasons:
-        return str(problem.reasons[-1].value)
-    return str(problem)
+    while isinstance(problem, RequestGenerationFailed | RequestTransmissionFailed | ResponseFailed) and problem.reasons:
+        last = problem.reasons[-1]
+        problem = last.value if isinstance(last, Failure) else last
+    return str(problem) or type(problem).__name__

@@ -68,7 +68,7 @@ class Watcher:
 
     async def _connect(self, *, tell: bool) -> Stream:
         """Listen first, and look then: what happens in between is seen twice rather than never."""
-        filters = {**self._names.filters(), "type": ["container"], "event": ["start", "die", "destroy"]}
+        filters = {**self._names.container_filters(), "type": ["container"], "event": ["start", "die", "destroy"]}
         self._wire.version = await self._calls.version()
         parameters = {"filters": json.dumps(filters)}
         self._stream = stream = await self._wire.stream("GET", "/events", messages(self._event), parameters=parameters)

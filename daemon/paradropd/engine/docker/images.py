@@ -3,70 +3,74 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import IO, Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import IO
 
 from docker.utils import parse_repository_tag
 
-from paradrop.base.exceptions import BuildFailed, Conflict, EngineError, EngineUnavailable, ImageNotFound, NotFound
+from paradrop.base.exceptions import (
+    BuildFailed,
+    Conflict,
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    NotFound,
+    ParadropException,
+)
 from paradrop.base.seams import Threads
 from paradrop.manifest.model import MIB, ServiceKind
 from paradropd.engine.docker.calls import Calls
 from paradropd.engine.docker.context import pack
 from paradropd.engine.docker.errors import refusal
 from paradropd.engine.docker.names import Names
+from paradropd.engine.docker.progress import Output, Progress
 from paradropd.engine.docker.wire import Wire, messages
 from paradropd.engine.port import BuildSpec
-
-KEPT_LINES = 20
-"""How many of the last lines of a failed build its error quotes."""
 
 BUILD_MEMORY = 1024 * MIB
 """Bytes that one step of a build may use."""
 
-Output = Callable[[str], None]
+BUILD_CPU = 0.75
+"""Part of the machine's processors that one step of a build may use."""
+
+BUILD_SHARES = 256
+"""Weight of a build against running chutes, which have 1024, when all want to compute."""
+
+BUILD_PROCESSES = 4096
+"""Linux counts all processes of a user, also those outside the build: so this is generous."""
+
+CPU_PERIOD = 100_000
+"""Microseconds over which the kernel measures use of the processors: its own default."""
 
 
-class Progress:
-    """Docker's messages about a build or a pull, as lines; remembers the end and the error."""
+def step_limits(processors: int) -> dict[str, str | int]:
+    """What one step of a build may use on a machine with so many *processors*: parameters of ``POST /build``.
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self.last: deque[str] = deque(maxlen=KEPT_LINES)
-        self.error = ""
-        self.image = ""
-        """The id of what was built, once Docker says it."""
-
-    def take(self, message: Mapping[str, Any]) -> None:
-        if "error" in message:
-            self.error = str(message["error"])
-            self._lines(self.error)
-        elif "stream" in message:
-            self._lines(str(message["stream"]))
-        elif "status" in message and not message.get("progressDetail"):
-            self._lines(": ".join(str(message[part]) for part in ("id", "status") if message.get(part)))
-        elif "aux" in message:
-            self.image = str(message["aux"].get("ID", self.image))
-
-    def _lines(self, text: str) -> None:
-        for line in text.splitlines():
-            if line.strip():
-                self.last.append(line)
-                self._output(line)
+    Docker Engine API 1.41 has no limit of processes for a build. ``nproc`` binds only steps that a ``USER`` instruction took
+    root from; those of root are bounded by the memory that processes need.
+    """
+    processes = {"Name": "nproc", "Soft": BUILD_PROCESSES, "Hard": BUILD_PROCESSES}
+    return {
+        "memory": BUILD_MEMORY,
+        "memswap": BUILD_MEMORY,  # memory and swap together: no swap
+        "cpuperiod": CPU_PERIOD,
+        "cpuquota": int(processors * BUILD_CPU * CPU_PERIOD),
+        "cpushares": BUILD_SHARES,
+        "ulimits": json.dumps([processes]),
+    }
 
 
 class Images:
     """The images of one device."""
 
-    def __init__(
-        self, calls: Calls, wire: Wire, threads: Threads, names: Names, base_images: Mapping[str, str], memory: int = BUILD_MEMORY
-    ) -> None:
+    def __init__(self, calls: Calls, wire: Wire, threads: Threads, names: Names, base_images: Mapping[str, str]) -> None:
         self._calls, self._wire, self._threads, self._names = calls, wire, threads, names
-        self._base_images, self._memory = base_images, memory
+        self._base_images = base_images
+        self._building = 0
 
-    async def build(self, spec: BuildSpec, output: Output) -> str:
-        """See :meth:`paradropd.engine.port.Engine.build`."""
+    async def build(self, spec: BuildSpec, output: Output, processors: int) -> str:
+        """See :meth:`paradropd.engine.port.Engine.build`. *processors* is how many this machine has."""
         if spec.kind is ServiceKind.IMAGE:
             await self._ensure(spec.image, output)
             return spec.image
@@ -78,8 +82,16 @@ class Images:
             base = self._base(spec.image)
             await self._ensure(base, output)
         context = await self._threads(pack, spec, base)
-        with context:
-            await self._run(spec, tag, context, output)
+        progress = Progress(output)
+        self._building += 1
+        try:
+            with context:
+                await self._run(spec, tag, context, progress, step_limits(processors))
+        except ParadropException:
+            await self._sweep(progress.layers)
+            raise
+        finally:
+            self._building -= 1
         return tag
 
     def _base(self, name: str) -> str:
@@ -96,25 +108,35 @@ class Images:
             return False
         return True
 
-    async def _run(self, spec: BuildSpec, tag: str, context: IO[bytes], output: Output) -> None:
+    async def _run(
+        self, spec: BuildSpec, tag: str, context: IO[bytes], progress: Progress, limits: Mapping[str, str | int]
+    ) -> None:
         """One build by Docker's own builder: BuildKit is not there in every Docker that embedded systems have."""
-        progress = Progress(output)
-        parameters: dict[str, str | int] = {
-            "t": tag,
-            "labels": json.dumps(self._names.labels(spec.key)),
-            "rm": 1,
-            "forcerm": 1,
-            "memory": self._memory,
-            "memswap": self._memory,
-        }
+        labels = json.dumps(self._names.image_labels(spec.key))
+        parameters = {"t": tag, "labels": labels, "rm": 1, "forcerm": 1, **limits}
         stream = await self._wire.stream("POST", "/build", messages(progress.take), parameters=parameters, body=context)
-        await stream.finished
+        try:
+            await stream.finished
+        finally:
+            stream.close()  # Docker gives a build up that nobody waits for
         if progress.error:
             # A build that Docker gave up because it stops, or because the disk is full, is not the chute's fault.
             problem = refusal(500, progress.error)
             raise BuildFailed("\n".join(progress.last)) if type(problem) is EngineError else problem
         if not progress.image:
             raise EngineUnavailable("Docker ended the build without a word: it was probably stopped")
+
+    async def _sweep(self, layers: list[str]) -> None:
+        """Delete what a failed build left: no name or label leads there.
+
+        What has a name, was pulled or is in use stays, so a build that prints the id of another image does no harm.
+        """
+        with suppress(ParadropException):
+            for layer in reversed(layers):
+                with suppress(ImageNotFound, NotFound, Conflict):
+                    found = await self._calls("inspect_image", layer)
+                    if found["Parent"] and not found["RepoTags"] and not found["RepoDigests"]:
+                        await self._calls("remove_image", layer, noprune=True)
 
     async def _ensure(self, reference: str, output: Output) -> None:
         """See that an image is here, pulling it when it is not. Raises :class:`ImageNotFound`."""
@@ -143,10 +165,9 @@ class Images:
 
     async def discard(self, image: str) -> None:
         """See :meth:`paradropd.engine.port.Engine.discard`."""
-        ours = await self._calls("images", name=image, filters=self._names.filters())
-        if not ours:
-            return
-        try:
-            await self._calls("remove_image", image)
-        except (ImageNotFound, NotFound, Conflict):
-            return  # gone already, or a container still uses it
+        if await self._calls("images", name=image, filters=self._names.image_filters()):
+            with suppress(ImageNotFound, NotFound, Conflict):  # gone already, or a container still uses it
+                await self._calls("remove_image", image)
+        if not self._building:  # which has images without a name until its end
+            with suppress(Conflict):  # somebody else does the same now
+                await self._calls("prune_images", filters={"dangling": True, **self._names.image_filters()})

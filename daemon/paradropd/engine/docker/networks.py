@@ -36,5 +36,5 @@ class Networks:
                 await self._calls("remove_network", network)
 
     async def _ours(self, chute: str) -> list[str]:
-        found = await self._calls("networks", filters=self._names.filters(chute=chute))
+        found = await self._calls("networks", filters=self._names.network_filters(chute))
         return [network["Id"] for network in found if self._names.ours(network["Labels"])]

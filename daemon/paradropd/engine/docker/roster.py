@@ -92,15 +92,15 @@ class Roster:
 
         Without *tell*, the present states are only noted: they are what an observer starts from.
         """
-        listed = await self._calls("containers", all=True, filters=self._names.filters())
-        found = {item["Id"]: item for item in listed if self._names.key(item["Labels"]) is not None}
+        listed = await self._calls("containers", all=True, filters=self._names.container_filters())
+        found = {item["Id"]: item for item in listed if self._names.key(item) is not None}
         for entry in [entry for entry in self._entries.values() if entry.id not in found and not entry.starting]:
             self._gone(entry)
         for container, item in found.items():
             await self._look_at(container, item, tell)
 
     async def _look_at(self, container: str, item: Mapping[str, Any], tell: bool) -> None:
-        key = self._names.key(item["Labels"])
+        key = self._names.key(item)
         entry = self._entries.get(container)
         if entry is None and key is not None:
             entry = self.add(container, key, last=self._resume(key))

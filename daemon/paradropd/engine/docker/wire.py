@@ -26,7 +26,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from paradrop.base.exceptions import EngineUnavailable, InvalidSettings
-from paradropd.engine.docker.errors import VENDOR_ERRORS, refusal, translate
+from paradropd.engine.docker.errors import VENDOR_ERRORS, innermost, refusal, translate
 from paradropd.engine.docker.frames import Lines
 
 CONNECT = 10.0
@@ -53,7 +53,7 @@ class Stream(Protocol):
             # An attached stream has no length: its end is the end of the connection, which Twisted calls a potential data loss.
             self.finished.callback(None)
         else:
-            self.finished.errback(Failure(EngineUnavailable(f"the connection to Docker broke: {reason.getErrorMessage()}")))
+            self.finished.errback(Failure(EngineUnavailable(f"the connection to Docker broke: {innermost(reason.value)}")))
 
     def pause(self) -> None:
         """Take nothing more until :meth:`resume`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +13,17 @@ from pathlib import Path
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
 
-from paradrop.base.exceptions import ChuteNotRunning, DeadlineExceeded, EngineError, EngineUnavailable, ImageNotFound, StartFailed
+from paradrop.base.exceptions import (
+    ChuteNotRunning,
+    Conflict,
+    DeadlineExceeded,
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    StartFailed,
+)
 from paradrop.base.seams import Threads, WallClock
+from paradrop.manifest.model import PortBinding
 from paradrop.values import EngineInfo
 from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec, InstanceState, InstanceStatus, Observer
 
@@ -120,11 +131,7 @@ class ProcessEngine:
         if image is None:
             raise ImageNotFound(f"there is no image {spec.image}")
         for port in spec.ports:
-            if port.external != port.internal:
-                raise EngineError(
-                    f"this device runs chutes as processes, which have its own ports: {port.internal} cannot be "
-                    f"{port.external} outside; use the same number, or install Docker on the device"
-                )
+            _refuse(port)
         room = Room(image=image, system=spec.system_dir, data=spec.data_dir, memory=spec.limits.memory)
         environment = environment_of(spec.environment, image, sandbox.places(room))
         program = await self._threads(resolve, spec.command, image, environment["PATH"])
@@ -261,6 +268,25 @@ class ProcessEngine:
         instance.state = replace(instance.state, status=InstanceStatus.EXITED, exit_code=code, address=None, detail=detail)
         if self._instances.get(instance.spec.key) is instance and self._observer is not None and not instance.silent:
             self._observer.state_changed(instance.state)
+
+
+def _refuse(port: PortBinding) -> None:
+    """Raises ``EngineError`` for a port that the device cannot give, :class:`Conflict` for one that another program has: what
+    answers there would be taken for the chute."""
+    if port.external != port.internal:
+        raise EngineError(
+            f"this device runs chutes as processes, which have its own ports: {port.internal} cannot be "
+            f"{port.external} outside; use the same number, or install Docker on the device"
+        )
+    datagram = port.protocol == "udp"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as attempt:
+        if not datagram:  # what is left of connections that have ended is in nobody's way
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((ADDRESS, port.internal))
+        except OSError as problem:
+            if problem.errno == errno.EADDRINUSE:
+                raise Conflict(f"port {port.internal}/{port.protocol} of the device is taken by another program") from problem
 
 
 def _cell_name(key: InstanceKey) -> str:

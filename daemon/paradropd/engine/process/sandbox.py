@@ -27,6 +27,9 @@ WATCH = READY + '"$@" & wait "$!"'
 """For a shell that is process 1 of its namespace: it stays, because signals do nothing to a process 1 that does not ask for
 them, and it reaps orphans while it waits. Its exit code is the program's, ``128 + n`` for signal n."""
 
+SMALL = 1 << 20
+"""Bytes of a file system in memory that only holds folders."""
+
 LOADER = ("LD_", "GLIBC_", "GCONV_")
 """Beginnings of variables that change how a program is loaded. The daemon's own helpers must not see a chute's, so these are
 set last, inside."""
@@ -120,7 +123,7 @@ class Bubblewrap:
             *_memory_folder("/tmp", room),  # noqa: S108 - inside, it is nobody else's
             *(word for folder in self._view.folders for word in ("--ro-bind", f"{folder}", f"{folder}")),
             *(word for path, target in self._view.links.items() for word in ("--symlink", target, path)),
-            *(word for folder in self._view.hidden for word in ("--tmpfs", f"{folder}")),
+            *(word for folder in self._view.hidden for word in _empty_folder(f"{folder}")),
             "--proc", "/proc",
             *(word for path in self._view.kernel for word in ("--ro-bind", f"{path}", f"{path}")),
             *(word for path in room.also for word in ("--ro-bind", f"{path}", f"{path}")),
@@ -128,6 +131,8 @@ class Bubblewrap:
             *_memory_folder("/dev/shm", room),  # noqa: S108 - as above
             *shared,
             "--bind" if room.building else "--ro-bind", f"{room.image}", f"{room.image}",
+            # Last: the folders made for what is bound are in file systems in memory, too, which count against nobody.
+            *(word for folder in ("/dev", *self._view.hidden, "/") for word in ("--remount-ro", f"{folder}")),
             "--chdir", f"{room.image}",
             "--", "sh", "-c", BECOME, "sh", *program,
         )  # fmt: skip
@@ -197,6 +202,11 @@ def _memory_folder(folder: str, room: Room) -> tuple[str, ...]:
     return ("--size", f"{room.memory}", "--tmpfs", folder)
 
 
+def _empty_folder(folder: str) -> tuple[str, ...]:
+    """A folder in memory for nothing but what is bound in it."""
+    return ("--size", f"{SMALL}", "--tmpfs", folder)
+
+
 def _devices() -> tuple[str, ...]:
     """A ``/dev`` with nothing but what every program expects. bubblewrap's own ``--dev`` would need a second user namespace, and
     then no ``nsenter`` could follow."""
@@ -204,4 +214,4 @@ def _devices() -> tuple[str, ...]:
     links = {"/dev/fd": "", "/dev/stdin": "/0", "/dev/stdout": "/1", "/dev/stderr": "/2"}
     bound = [word for path in paths for word in ("--dev-bind", path, path)]
     linked = [word for path, end in links.items() for word in ("--symlink", f"/proc/self/fd{end}", path)]
-    return ("--tmpfs", "/dev", *bound, *linked)
+    return (*_empty_folder("/dev"), *bound, *linked)
