@@ -268,10 +268,14 @@ class Device:
     async def _stop_chutes(self) -> None:
         """Have what runs end, all at the same time; what is wanted stays as it is."""
         running = [key for key, state in self.keeper.states.items() if state.status is InstanceStatus.RUNNING]
-        stops = [Deferred.fromCoroutine(self.engine.stop(key, self.settings.stop_grace)) for key in running]
-        for succeeded, outcome in await DeferredList(stops, consumeErrors=True):
-            if not succeeded:
-                log.warn("a chute could not be stopped: {problem}", problem=outcome.getErrorMessage())
+
+        async def stop(key: InstanceKey) -> None:
+            try:
+                await self.engine.stop(key, self.settings.stop_grace)
+            except ParadropException as problem:
+                log.warn("{key} could not be stopped: {problem}", key=key, problem=problem)
+
+        await DeferredList([Deferred.fromCoroutine(stop(key)) for key in running])
 
     def _demand(self, uri: str) -> Permission | None:
         declared = self._procedures.get(uri)

@@ -92,7 +92,6 @@ def automatic(mode: Mode, home: Path | str | None, environ: Mapping[str, str], h
         "mode": mode,
         **paths(root, Path("/run/paradrop") if production and not given else root / "run"),
         "device_name": host or socket.gethostname() or "paradrop",
-        "portal_address": "0.0.0.0" if production else "127.0.0.1",  # noqa: S104 - a device is there to be reached
     }
     plain = {
         name: _parse(RULES[name], value, name) if isinstance(value, str) else value

@@ -74,9 +74,7 @@ class Settings:
     runtime_dir: Path = _path("sockets; default: HOME/run, or /run/paradrop in production")
 
     device_name: str = _setting(AUTOMATIC, "what people see; default: the host's name", str)
-    portal_address: str = _setting(
-        AUTOMATIC, "address the web site listens on; default: 127.0.0.1, or 0.0.0.0 in production", str
-    )
+    portal_address: str = _setting("127.0.0.1", "address the web site listens on, in the clear; 0.0.0.0 is every one", str)
     portal_server_port: int = _setting(8080, "port of the web site; 0 takes a free one", least=0, most=65535)
 
     engine: str = _setting("auto", "what runs chutes; auto: docker when its socket answers, else process",

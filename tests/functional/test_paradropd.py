@@ -190,7 +190,7 @@ class TestRefused:
             code, said = refused(home, "--quiet", "--set", f"portal_server_port:{port}")
         assert code == 2
         assert said.startswith(f"paradropd: the web site cannot listen on 127.0.0.1:{port}")
-        assert said.endswith("see portal_server_port\n")
+        assert "portal_server_port" in said
         assert not (home / "run" / "control.sock").exists()
 
     def test_a_home_whose_path_is_too_long_for_a_socket(self, home: Path) -> None:
