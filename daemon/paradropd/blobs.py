@@ -16,6 +16,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ MAX_PIECE = 1 << 20
 MAX_PARTIALS = 256
 RESERVE = 32 << 20
 """Bytes of the disk that contents never use: a change that fails on a full disk must still be written down."""
+
+SPARED = 3600.0
+"""Seconds for which a content is kept that was sent, or reported as present: the deploy it is for has still to be asked for."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -57,9 +61,11 @@ class Blobs:
         reserve: int = RESERVE,
         write: Callable[[int, bytes], int] = os.write,
         free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """*folder* is created if need be. *max_size*: bytes of one content; *max_partial*: of all partial files together;
-        *reserve*: left free on the disk. *write* and *free* (bytes left for files in a folder) are the system's, or a test's.
+        *reserve*: left free on the disk. *write* and *free* (bytes left for files in a folder) are the system's, or a test's;
+        so is *seconds*, which never goes back.
 
         Raises :class:`StorageFull`, ``OSError``.
         """
@@ -71,18 +77,19 @@ class Blobs:
         self._write = write
         self._free = free
         self._partials: dict[str, _Partial] = {}  # the one written last is last
-        self._wanted: set[str] = set()  # what somebody was told is here, or sent, since the last keep_only
+        self._seconds = seconds
+        self._wanted: dict[str, float] = {}  # when somebody was last told that it is here, or sent some of it
         with _full_disk_is_ours():
             self._partial_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in self._partial_folder.iterdir():
             left_over.unlink()
 
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those of *digests* that are not here whole, each once, in their order. The others stay for the next
-        :meth:`keep_only` at least. Raises :class:`InvalidSource` for what is not a sha-256."""
+        """Those of *digests* that are not here whole, each once, in their order. The others stay for
+        :data:`SPARED` seconds at least. Raises :class:`InvalidSource` for what is not a sha-256."""
         asked = {digest: self._place(digest) for digest in digests}
         absent = [digest for digest, place in asked.items() if not place.exists()]
-        self._wanted.update(asked.keys() - set(absent))
+        self._wanted.update(dict.fromkeys(asked.keys() - set(absent), self._seconds()))
         return absent
 
     def path(self, sha256: str) -> Path:
@@ -110,7 +117,7 @@ class Blobs:
         place = self._place(sha256)
         self._check_piece(size, offset, data)
         if place.exists():
-            self._wanted.add(sha256)
+            self._wanted[sha256] = self._seconds()
             if self.size(sha256) != size:
                 raise InvalidSource(f"the content {sha256[:12]}… has {self.size(sha256)} bytes, not {size}")
             return size
@@ -136,13 +143,14 @@ class Blobs:
     def keep_only(self, digests: Iterable[str]) -> int:
         """Delete every content but *digests*; return how many were deleted.
 
-        What was sent, or reported as present by :meth:`missing`, since the last call is spared once: it belongs to a deploy that
-        is on its way. So is a partial content that has grown since then.
+        What was sent, or reported as present by :meth:`missing`, within the last :data:`SPARED` seconds is spared, however many
+        other changes end meanwhile: it belongs to a deploy that is on its way. So is a partial content that has grown since then.
         """
-        keep = set(digests) | self._wanted
-        for sha256 in self._partials.keys() - self._wanted:
+        oldest = self._seconds() - SPARED
+        self._wanted = {sha256: when for sha256, when in self._wanted.items() if when > oldest}
+        keep = set(digests) | self._wanted.keys()
+        for sha256 in self._partials.keys() - self._wanted.keys():
             self._drop(sha256)
-        self._wanted = set()
         deleted = 0
         for place in self._contents():
             if place.name not in keep:
@@ -189,7 +197,7 @@ class Blobs:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self._wanted.add(sha256)
+        self._wanted[sha256] = self._seconds()
 
     def _finish(self, sha256: str, partial: _Partial, place: Path) -> None:
         try:
@@ -205,11 +213,11 @@ class Blobs:
                 _sync_folder(place.parent)
         finally:
             self._drop(sha256)
-        self._wanted.add(sha256)
+        self._wanted[sha256] = self._seconds()
 
     def _drop(self, sha256: str) -> None:
         self._partials.pop(sha256, None)
-        self._wanted.discard(sha256)
+        self._wanted.pop(sha256, None)
         (self._partial_folder / sha256).unlink(missing_ok=True)
 
     def _contents(self) -> Iterator[Path]:

@@ -142,6 +142,7 @@ class Device:
             keeper=self.keeper,
             perform=self._performer.perform,
             has_data=lambda name: self.home.data_dir(name).exists(),
+            has_log=lambda name: self.collector.position(name) > 0,
             announce=self._say_change,
             gone=self._chute_gone,
             limits=SourceLimits(files=settings.max_source_files, bytes=settings.max_source_bytes),

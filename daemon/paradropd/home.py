@@ -7,16 +7,20 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from paradrop.base._files import write_atomically
-from paradrop.base.exceptions import HomeInUse, InteralException, StorageFull
+from paradrop.base.exceptions import HomeInUse, InteralException, InvalidInput, StorageFull
 from paradrop.base.settings import Settings
 
 DEVICE_ID = re.compile(r"[0-9a-f]{8}")
+
+ADMITTING = 0o710
+"""The mode of the runtime folder when a group may reach the control socket in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,12 @@ class Home:
         return self.data / chute
 
     def make(self) -> None:
-        """Make the folders, closed to everybody else: what lies in them is guarded by that. Missing folders above them are made
-        so that nobody else can write to them, whatever the umask.
+        """Make the folders, closed to everybody else: what lies in them is guarded by that. A folder that is there already is
+        closed, too, the home itself with whatever else somebody keeps in it: a home is Paradrop's. Missing folders above them
+        are made so that nobody else can write to them, whatever the umask.
 
-        Raises :class:`StorageFull`, and ``OSError`` when the place cannot be written to.
+        Raises :class:`InvalidInput` when one of them is another user's, :class:`StorageFull`, and ``OSError`` when the place
+        cannot be written to.
         """
         try:
             folders = (self.root, self.runtime, self.data, self.blobs, self.logs, self.keys, self.images)
@@ -81,15 +87,24 @@ class Home:
                 for parent in reversed([parent for parent in folder.parents if not parent.exists()]):
                     parent.mkdir(mode=0o755)  # "parents" of mkdir would make them with what the umask leaves
                 folder.mkdir(mode=0o700, exist_ok=True)
+                self._close(folder)
         except OSError as problem:
             if problem.errno == errno.ENOSPC:
                 raise StorageFull from problem
             raise
 
+    def _close(self, folder: Path) -> None:
+        found = folder.stat()
+        if found.st_uid != os.geteuid():
+            raise InvalidInput(f"{folder}: the folder is another user's (uid {found.st_uid}); give it to uid {os.geteuid()}")
+        admitted = {0o700, ADMITTING} if folder == self.runtime else {0o700}
+        if stat.S_IMODE(found.st_mode) not in admitted:
+            folder.chmod(0o700)
+
     def admit(self, gid: int) -> None:
         """Let the members of a group reach the control socket, which must be there, and nothing else of the home."""
         os.chown(self.runtime, -1, gid)
-        self.runtime.chmod(0o710)
+        self.runtime.chmod(ADMITTING)
         os.chown(self.control_socket, -1, gid)
 
     def lock(self) -> IO[str]:

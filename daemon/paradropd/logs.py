@@ -45,11 +45,14 @@ class Collector:
         self._due: dict[str, int] = {}
         self._pauses: dict[str, IDelayedCall] = {}
         self._stopped = False
+        self._before: dict[str, int] = {}
+        """How far each chute's log went before this collector wrote the first line of output to it."""
         self.seen: dict[InstanceKey, float] = {}
         """The engine's time of the last output of each instance: where to go on after the daemon was away."""
 
     def output(self, key: InstanceKey, stream: str, data: bytes, time: float) -> None:
         """Some bytes, as :class:`~paradropd.engine.port.Observer` has it."""
+        self._begin(key.chute)
         lines = (self._rest.pop((key, stream), b"") + data).split(b"\n")
         rest = lines.pop()
         for line in lines:
@@ -62,28 +65,44 @@ class Collector:
             self._rest[key, stream] = rest
         self.seen[key] = time
 
-    def ended(self, key: InstanceKey, time: float) -> None:
-        """The instance prints no more: a last line without an end is a line."""
+    def ended(self, key: InstanceKey, time: float | None = None) -> None:
+        """The instance prints no more, since *time* or now: a last line without an end is a line."""
         self.seen.pop(key, None)
         for stream in STREAMS:
             rest = self._rest.pop((key, stream), b"")
             if rest:
                 self._write(key, stream, rest, time)
 
+    def forget(self, chute: str) -> None:
+        """Keep nothing in memory of a chute that is not there any more."""
+        self._before.pop(chute, None)
+        for key in [key for key in self.seen if key.chute == chute]:
+            del self.seen[key]
+        for part in [part for part in self._rest if part[0].chute == chute]:
+            del self._rest[part]
+
     def note(self, chute: str, service: str, text: str, stream: str = "build") -> None:
         """A line of the daemon's own in a chute's log."""
         self._store.append(source_of(chute), text, stream=stream, service=service)
 
     def resume(self, key: InstanceKey) -> float | None:
-        """Where to go on with the output of an instance: the engine's time of the last of it that is written down."""
+        """Where to go on with the output of an instance: the engine's time of the last of it that is written down.
+
+        When none of the last lines that the daemon before this one wrote is of that service, it is the time of the first of
+        them: what the service printed before was written down before. ``None`` when there is nothing: go on from the beginning.
+        """
         if key in self.seen:
             return self.seen[key]
-        last = self.position(key.chute)
+        # Not what was written since: another service may have caught up already, with more lines than are looked at.
+        last = self._begin(key.chute)
         if last == 0:
             return None
-        lines = self._store.read(source_of(key.chute), after=max(0, last - LOOK_BACK), limit=LOOK_BACK).lines
+        page = self._store.read(
+            source_of(key.chute), after=max(0, last - LOOK_BACK), limit=LOOK_BACK, size=LOOK_BACK * 2 * LONGEST
+        )
+        lines = [line for line in page.lines if line.seq <= last]
         times = [line.time for line in lines if line.service == key.service and line.stream in STREAMS]
-        return times[-1] if times else None
+        return times[-1] if times else next((line.time for line in lines), None)
 
     def position(self, chute: str) -> int:
         """The number of the last line of a chute's log; 0 when it has none."""
@@ -115,6 +134,11 @@ class Collector:
             call.cancel()
         self._pauses.clear()
 
+    def _begin(self, chute: str) -> int:
+        if chute not in self._before:
+            self._before[chute] = self.position(chute)
+        return self._before[chute]
+
     def _resume(self, source: str) -> None:
         del self._pauses[source]
         if source in self._due:
@@ -128,6 +152,6 @@ class Collector:
         self._write(key, stream, line[:end], time)
         return line[end:]
 
-    def _write(self, key: InstanceKey, stream: str, line: bytes, time: float) -> None:
+    def _write(self, key: InstanceKey, stream: str, line: bytes, time: float | None) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")
         self._store.append(source_of(key.chute), text, stream=stream, service=key.service, time=time)

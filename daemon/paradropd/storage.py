@@ -8,13 +8,14 @@ What stops or removes a chute must be written even when that chute has filled th
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from paradrop.base.exceptions import InteralException, StorageFull
+from paradrop.base.exceptions import InteralException, InvalidInput, ParadropException, StorageFull
 
 MEMORY = ":memory:"
 
@@ -51,6 +52,9 @@ SCHEMA = (
 
 NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC")
 
+NO_ACCESS = ("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_AUTH")
+"""How the names of SQLite's errors begin that are no fault of the database."""
+
 BALLAST = 256 << 10
 """Bytes: a dozen small transactions in the write-ahead log, whose pages have 4 KiB."""
 
@@ -60,7 +64,7 @@ class Database:
 
     def __init__(self, path: Path | str) -> None:
         """Raises :class:`InteralException` when the file is no database, is damaged, or is a newer Paradrop's: it is then
-        left as it is."""
+        left as it is; :class:`StorageFull`; and :class:`InvalidInput` when it, or its folder, cannot be written to."""
         self._ballast = None if str(path) == MEMORY else Path(path).with_name("ballast")
         try:
             try:
@@ -71,7 +75,11 @@ class Database:
                 self._ballast.unlink()
                 self._open(path)
         except sqlite3.DatabaseError as problem:
-            raise InteralException(f"{path}: {problem}") from problem
+            raise _unusable(path, problem) from problem
+        except OSError as problem:
+            if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull from problem
+            raise InvalidInput(f"{path}: the database cannot be opened: {problem.strerror}") from problem
         self._make_ballast()
 
     def _open(self, path: Path | str) -> None:
@@ -150,3 +158,13 @@ class Database:
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it."""
         self._connection.close()
+
+
+def _unusable(path: Path | str, problem: sqlite3.DatabaseError) -> ParadropException:
+    """What to say of a database that cannot be opened."""
+    name = getattr(problem, "sqlite_errorname", "")  # the module's own errors have none
+    if name in NO_ROOM:
+        return StorageFull()
+    if name.startswith(NO_ACCESS):
+        return InvalidInput(f"{path}: the database, or its folder, cannot be written to: {problem}")
+    return InteralException(f"{path}: {problem}")

@@ -159,6 +159,7 @@ class World:
             keeper=self.keeper,
             perform=self._perform,
             has_data=lambda name: self.home.data_dir(name).exists(),
+            has_log=lambda name: self.collector.position(name) > 0,
             announce=self.records.append,
             gone=self.gone.append,
             limits=limits or SourceLimits(),

@@ -39,6 +39,7 @@ READY = 60.0
 SILENCE = 60.0
 """Seconds without news of a change after which the bench gives up."""
 DEVICE_LABEL = "org.paradrop.device"
+IMAGE_LABEL = "org.paradrop.image.device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def clear(client: Any, device: str) -> None:
         container.remove(force=True, v=True)
     for network in client.networks.list(filters=filters):
         network.remove()
-    for image in client.images.list(filters=filters):
+    for image in client.images.list(filters={"label": f"{IMAGE_LABEL}={device}"}):
         with suppress(docker.errors.APIError):
             client.images.remove(image.id, force=True)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
 from paradrop.base.exceptions import InvalidInput, InvalidSource, NotFound, StorageFull
-from paradropd.blobs import MAX_PIECE, Blobs
+from paradropd.blobs import MAX_PIECE, SPARED, Blobs
 
 DATA = b"hello, world"
 
@@ -203,23 +204,29 @@ def test_after_a_restart_partial_contents_begin_again(tmp_path: Path) -> None:
 def test_keep_only(tmp_path: Path) -> None:
     before = store(tmp_path)
     kept, gone = put(before, b"kept"), put(before, b"gone")
-    blobs = store(tmp_path)
+    clock = Clock()
+    blobs = store(tmp_path, seconds=clock.seconds)
     assert blobs.keep_only([kept, sha(b"never here")]) == 1
     assert blobs.missing([kept, gone]) == [gone]
     assert blobs.keep_only([]) == 0
+    clock.advance(SPARED)
     assert blobs.keep_only([]) == 1
     assert on_disk(tmp_path) == []
 
 
-def test_keep_only_spares_once_what_a_deploy_has_just_sent_or_asked_for(tmp_path: Path) -> None:
+def test_keep_only_spares_for_an_hour_what_a_deploy_has_sent_or_asked_for(tmp_path: Path) -> None:
     before = store(tmp_path)
     asked = put(before, b"asked for")
-    blobs = store(tmp_path)
+    clock = Clock()
+    blobs = store(tmp_path, seconds=clock.seconds)
     sent = put(blobs, b"sent")
     blobs.put(sha(DATA), len(DATA), 0, DATA[:5])
     assert blobs.missing([asked]) == []
-    assert blobs.keep_only([]) == 0
+    for _ in range(3):  # other changes end meanwhile
+        clock.advance(SPARED / 4)
+        assert blobs.keep_only([]) == 0
     assert blobs.put(sha(DATA), len(DATA), 0, b"") == 5
+    clock.advance(SPARED / 4)
     assert blobs.keep_only([]) == 2
     assert on_disk(tmp_path) == []
     assert blobs.missing([sent]) == [sent]

@@ -74,6 +74,7 @@ def test_a_chute_is_remembered_whole(store: ChuteStore, database: Database) -> N
     chute = wanted(store, built)
     assert ChuteStore(database).get("hello") == chute
     assert chute.release.manifest == manifest()
+    assert store.tree(chute.release) == tree("a", "b")
     assert chute.release.images == {"main": "image-1", "store": "image-2"}
     assert chute.release.keys == (InstanceKey("hello", "main", 1), InstanceKey("hello", "store", 1))
 
@@ -90,6 +91,15 @@ def test_who_is_not_there(store: ChuteStore) -> None:
         store.get("hello")
     with pytest.raises(ChuteNotFound, match="there is no release 7 of chute 'hello'"):
         store.release("hello", 7)
+    with pytest.raises(ChuteNotFound, match="there is no release 7 of chute 'hello'"):
+        store.tree(Release(number=7, manifest=manifest()))
+
+
+def test_a_status_does_not_read_the_source(store: ChuteStore, database: Database) -> None:
+    wanted(store, store.add_release(manifest(), tree("a")))
+    with database.transaction() as connection:
+        connection.execute("UPDATE releases SET tree = 'nothing that can be read'")
+    assert [chute.name for chute in store.all()] == ["hello"]
 
 
 def test_releases_are_counted_for_each_chute(store: ChuteStore) -> None:

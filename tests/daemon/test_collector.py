@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from paradrop.logstore import LogStore
 from paradrop.values import LogLine
 from paradropd.engine.port import InstanceKey
-from paradropd.logs import LONGEST, PAUSE, Collector, source_of
+from paradropd.logs import LONGEST, LOOK_BACK, PAUSE, Collector, source_of
 
 MAIN, STORE = InstanceKey("hello", "main", 1), InstanceKey("hello", "store", 1)
 
@@ -27,6 +27,9 @@ class RecordingStore:
     def append(self, source: str, text: str, *, stream: str, service: str, time: float | None = None) -> int:
         self.lines.append((source, service, stream, text))
         return len(self.lines)
+
+    def sources(self) -> tuple[str, ...]:
+        return ()
 
     def texts(self, stream: str = "out") -> list[str]:
         return [text for _, _, each, text in self.lines if each == stream]
@@ -131,6 +134,40 @@ def test_where_to_go_on_after_the_daemon_was_away(bench: Bench) -> None:
     bench.collector.output(MAIN, "out", b"a\n", 5.0)
     bench.collector.output(MAIN, "err", b"b", 6.5)
     assert bench.collector.seen == {MAIN: 6.5}
+
+
+def after_a_restart(folder: Path) -> Collector:
+    return Collector(LogStore(folder, lambda: 1000.0), Clock(), lambda *told: None)
+
+
+def test_the_last_line_is_found_among_long_ones(collector: Collector, tmp_path: Path) -> None:
+    for index in range(LOOK_BACK):
+        collector.output(MAIN, "out", b"x" * 8000 + b"\n", 2000.0 + index)
+    assert after_a_restart(tmp_path).resume(MAIN) == 2000.0 + LOOK_BACK - 1
+
+
+def test_a_quiet_service_goes_on_where_the_lines_of_a_noisy_one_begin(collector: Collector, tmp_path: Path) -> None:
+    collector.output(STORE, "out", b"quiet\n", 1500.0)
+    for index in range(2 * LOOK_BACK):
+        collector.output(MAIN, "out", b"noise\n", 2000.0 + index)
+    again = after_a_restart(tmp_path)
+    for index in range(2 * LOOK_BACK):  # the noisy one has caught up before the quiet one is asked about
+        again.output(MAIN, "out", b"noise\n", 9000.0 + index)
+    assert again.resume(STORE) == 2000.0 + LOOK_BACK
+
+
+def test_a_chute_without_a_log_begins_at_the_beginning(collector: Collector) -> None:
+    assert collector.resume(MAIN) is None
+
+
+def test_what_is_not_there_any_more_is_forgotten(bench: Bench) -> None:
+    bench.print(b"half a line")
+    bench.print(b"half a line", key=InstanceKey("other", "main", 1))
+    bench.collector.forget("hello")
+    bench.print(b"whole\n")
+    assert bench.store.texts() == ["whole"]
+    bench.collector.forget("hello")
+    assert list(bench.collector.seen) == [InstanceKey("other", "main", 1)]
 
 
 # Announcements.

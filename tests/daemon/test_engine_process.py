@@ -17,7 +17,7 @@ from paradropd.engine.process.images import MARK, Images
 from paradropd.engine.process.limits import ResourceLimits
 from paradropd.engine.process.program import environment_of, resolve
 from paradropd.engine.process.sandbox import Bubblewrap, Plain, Room, View, dressed, joined
-from paradropd.engine.process.view import look, outermost
+from paradropd.engine.process.view import layers, look
 
 DIGEST = "d" * 64
 LIMITS = Limits(memory=64 * MIB, cpu=0.5, pids=10)
@@ -99,6 +99,11 @@ class TestProgram:
 
 
 VIEW = View(folders=(Path("/usr"),), links={"/bin": "usr/bin"}, hidden=(Path("/usr/home"),), kernel=(Path("/proc/sys"),))
+PLAIN = [
+    Plain(namespace=namespace, root=root, nobody=nobody)
+    for namespace in (True, False)
+    for root, nobody in ((True, True), (True, False), (False, False))
+]
 ROOM = Room(image=Path("/i"), system=Path("/s"), data=Path("/d"))
 
 
@@ -144,15 +149,22 @@ class TestSandbox:
     @pytest.mark.parametrize("nobody", [True, False])
     @pytest.mark.parametrize("namespace", [True, False])
     def test_plain_always_drops_privileges_and_dies_with_the_daemon(self, nobody: bool, namespace: bool) -> None:
-        command = Plain(nobody=nobody, namespace=namespace).command(ROOM, ("program",))
+        command = Plain(nobody=nobody, root=True, namespace=namespace).command(ROOM, ("program",))
         assert {"--no-new-privs", "--bounding-set=-all", "--pdeathsig=KILL"} <= set(command)
         assert ("--reuid=65534" in command) is nobody
         assert ("--kill-child=KILL" in command) is namespace
 
     def test_what_is_isolated_is_not_shared(self) -> None:
-        for way in (Bubblewrap(VIEW, root=True), Plain(namespace=True), Plain(namespace=False)):
+        for way in (Bubblewrap(VIEW, root=True), *PLAIN):
             assert {"files", "processes", "network", "users", "privileges"} == {*way.isolates, *way.shares}
             assert not {*way.isolates} & {*way.shares}
+
+    def test_a_program_with_the_daemons_user_is_not_said_to_be_without_its_privileges(self) -> None:
+        for way in PLAIN:
+            assert ("privileges" in way.isolates) is way.changes_user
+            assert "install bubblewrap" in way.detail
+        assert "as root" in Plain(namespace=True, root=True).detail
+        assert "as you" in Plain(namespace=True, root=False).detail
 
     def test_a_chutes_loader_variables_reach_nobody_but_the_chute(self) -> None:
         outside, inside = dressed({"LD_PRELOAD": "/data/x.so", "A": "b"}, ("program",))
@@ -167,7 +179,34 @@ class TestSandbox:
 class TestView:
     def test_the_outermost(self) -> None:
         paths = [Path(path) for path in ("/usr/lib", "/usr", "/opt/a", "/usrx", "/opt/a")]
-        assert outermost(paths) == (Path("/usr"), Path("/usrx"), Path("/opt/a"))
+        assert layers(paths, ()) == ((Path("/usr"), Path("/usrx"), Path("/opt/a")), ())
+
+    def test_a_home_in_what_is_seen_is_hidden_but_for_the_python_in_it(self, tmp_path: Path) -> None:
+        (tmp_path / "usr/home/venv/home/data").mkdir(parents=True)
+        usr, home, venv = tmp_path / "usr", tmp_path / "usr/home", tmp_path / "usr/home/venv"
+        inner = venv / "home"
+        assert layers([usr, venv], [home, home / "none"]) == ((usr, venv), (home,))
+        assert layers([usr, venv], [inner, inner / "data"]) == ((usr,), (inner,))
+        assert layers([usr, venv], [home, inner]) == ((usr, venv), (home, inner))
+        assert layers([venv], [home]) == ((venv,), ())
+
+    def test_a_home_that_is_the_python_itself(self, tmp_path: Path) -> None:
+        for folder in ("bin", "lib", "data"):
+            (tmp_path / folder).mkdir()
+        assert layers([tmp_path], [tmp_path]) == ((tmp_path / "bin", tmp_path / "lib"), ())
+
+    def test_a_home_is_hidden_behind_links(self, tmp_path: Path) -> None:
+        (tmp_path / "real/home").mkdir(parents=True)
+        (tmp_path / "link").symlink_to("real")
+        assert layers([tmp_path / "link"], [tmp_path / "real/home"]) == ((tmp_path / "link",), (tmp_path / "link/home",))
+
+    def test_layers_are_laid_from_the_outside_in(self) -> None:
+        view = View(
+            folders=(Path("/usr"), Path("/usr/home/venv")), links={}, hidden=(Path("/usr/home"), Path("/usr/home/venv/home"))
+        )
+        command = Bubblewrap(view, root=True).command(ROOM, ("program",))
+        order = [command.index(path) for path in ("/usr", "/usr/home", "/usr/home/venv", "/usr/home/venv/home", "/i")]
+        assert order == sorted(order)
 
     def test_a_device(self, tmp_path: Path) -> None:
         for folder in ("usr/bin", "etc/ssl/certs", "etc/ssl/private", "proc/sys", "proc/1", "lib64"):
@@ -175,7 +214,8 @@ class TestView:
         (tmp_path / "proc/uptime").touch(mode=0o444)
         (tmp_path / "proc/mtrr").touch(mode=0o644)
         (tmp_path / "bin").symlink_to("usr/bin")
-        view = look(tmp_path / "usr" / "home", tmp_path)
+        (tmp_path / "usr/home").mkdir()
+        view = look([tmp_path / "usr/home"], tmp_path)
         assert {tmp_path / "usr", tmp_path / "lib64", tmp_path / "etc/ssl/certs"} <= set(view.folders)
         assert not any((tmp_path / "etc/ssl/private").is_relative_to(folder) for folder in view.folders)
         assert view.links == {"/bin": "usr/bin"}
@@ -201,7 +241,7 @@ class TestLimits:
         assert group_name("d", tmp_path / "a") == group_name("d", tmp_path / "x" / ".." / "a")
 
     def test_a_machine_without_groups(self, tmp_path: Path) -> None:
-        assert find("d", tmp_path, "0::/\n").words == {"memory"}
+        assert find("d", tmp_path, "0::/\n").words == {"memory per process"}
 
     def test_older_hierarchies_that_may_be_had_are_used(self, tmp_path: Path) -> None:
         for controller in ("memory", "pids"):

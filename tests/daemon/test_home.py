@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paradrop.base.exceptions import HomeInUse, InteralException
+from paradrop.base.exceptions import HomeInUse, InteralException, InvalidInput
 from paradrop.base.settings import resolve
 from paradropd.home import Home
 from paradropd.testing import home_in
@@ -34,6 +34,30 @@ def test_every_folder_is_closed_to_others_whatever_the_umask(home: Home, umask: 
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
     assert home.root.parent.stat().st_mode & 0o777 == 0o755 & ~umask
     home.make()  # again: nothing to do
+
+
+def test_folders_that_are_there_already_are_closed(home: Home) -> None:
+    folders = (home.root, home.runtime, home.data, home.blobs, home.logs, home.keys, home.images)
+    for folder in folders:
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+    home.make()
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+
+
+def test_a_group_that_was_admitted_stays_so(home: Home) -> None:
+    home.make()
+    home.runtime.chmod(0o710)
+    home.data.chmod(0o710)
+    home.make()
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (home.runtime, home.data)] == [0o710, 0o700]
+
+
+def test_a_folder_of_another_user_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.root.mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: home.root.stat().st_uid + 1)
+    with pytest.raises(InvalidInput, match=f"{home.root}: the folder is another user's"):
+        home.make()
 
 
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:

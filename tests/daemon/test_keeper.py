@@ -238,6 +238,31 @@ class TestHealth:
         checked.advance(15)
         assert (checked.statuses[-1].state, checked.statuses[-1].detail) == (ChuteState.RUNNING, "")
 
+    def test_one_that_starts_slowly_comes_back_after_an_end(self, world: World) -> None:
+        world.engine.commands["check",] = Behaviour(exit_code=0)
+        deployed(world, CHECKED.replace("start: 20s", "start: 100s"))
+        world.engine.commands["check",] = Behaviour(exit_code=1)
+        world.engine.end(HELLO, 1)
+        before = starts(world)
+        world.advance(90)
+        assert starts(world) == before + 1
+        world.engine.commands["check",] = Behaviour(exit_code=0)
+        world.advance(15)
+        world.engine.commands["check",] = Behaviour(exit_code=1)
+        world.advance(31)
+        assert starts(world) == before + 1 or world.statuses[-1].state is ChuteState.UNHEALTHY
+        world.advance(5)
+        assert starts(world) == before + 2
+
+    def test_one_that_never_becomes_healthy_again_is_started_again_in_the_end(self, world: World) -> None:
+        world.engine.commands["check",] = Behaviour(exit_code=0)
+        deployed(world, CHECKED.replace("start: 20s", "start: 100s"))
+        world.engine.commands["check",] = Behaviour(exit_code=1)
+        world.engine.end(HELLO, 1)
+        before = starts(world)
+        world.advance(140)
+        assert starts(world) == before + 2
+
     def test_a_yes_between_makes_the_noes_forgotten(self, checked: World) -> None:
         before = starts(checked)
         for code in (1, 1, 0) * 4:
@@ -294,6 +319,25 @@ class TestHealth:
         assert sum(name == "execute" for name, _ in checked.engine.calls) == asked
         checked.advance(2)
         assert sum(name == "execute" for name, _ in checked.engine.calls) == asked + 1
+
+
+class TestWhatGrows:
+    def test_a_chute_that_is_gone_leaves_no_lock(self, world: World) -> None:
+        deployed(world)
+        lock = world.keeper.lock("hello")
+        remove = world.changes.remove("hello", False, "x").id
+        again = world.deploy(CHUTE)  # waits with the lock that the other holds
+        assert world.finish_all([remove, again])[1].state is ChangeState.DONE
+        assert world.keeper.lock("hello") is lock
+        world.finish(world.changes.remove("hello", False, "x").id)
+        assert world.keeper.lock("hello") is not lock
+
+    def test_what_is_removed_leaves_nothing_with_the_collector(self, world: World) -> None:
+        deployed(world)
+        world.keeper.output(HELLO, "out", b"half a line", 1.0)
+        deployed(world, CHUTE.replace("'1'", "'2'"))
+        assert HELLO not in world.collector.seen
+        assert "half a line" in [line.text for line in world.logs.read("chute.hello").lines]
 
 
 class TestStop:

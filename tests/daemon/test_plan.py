@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paradrop.manifest.model import Health, HealthCheck, Manifest, Service, ServiceKind
-from paradrop.values import SourceTree, Want
+from paradrop.values import Want
 from paradropd.changes.plan import plan, plan_removal, plan_restart, touches
 from paradropd.changes.steps import (
     AwaitHealthy,
@@ -37,7 +37,7 @@ def release(number: int, *services: str, built: bool = True) -> Release:
         services=tuple(Service(name=name, kind=ServiceKind.LIGHT, image="python3", command=("x",)) for name in names),
     )
     images = {name: f"image-{name}-{number}" for name in names} if built else {}
-    return Release(number=number, manifest=manifest, tree=SourceTree(), images=images)
+    return Release(number=number, manifest=manifest, images=images)
 
 
 def wanted(release: Release, want: Want = Want.RUNNING) -> Chute:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paradrop.manifest.model import Manifest, Service, ServiceKind, Web
-from paradrop.values import ChuteState, ServiceStatus, SourceTree, Want
+from paradrop.values import ChuteState, ServiceStatus, Want
 from paradropd.chutes.model import Chute, Release
 from paradropd.chutes.status import GIVING_UP, WORST_FIRST, Care, status
 from paradropd.engine.port import InstanceKey, InstanceState, InstanceStatus
@@ -19,7 +19,7 @@ def chute(want: Want = Want.RUNNING, web: Web | None = None) -> Chute:
         Service(name="store", kind=ServiceKind.NORMAL, source="store"),
     )
     manifest = Manifest(name="hello", version="1.1", description="Greets.", services=services, web=web)
-    return Chute(want=want, release=Release(number=3, manifest=manifest, tree=SourceTree()))
+    return Chute(want=want, release=Release(number=3, manifest=manifest))
 
 
 def runs(key: InstanceKey, started: float | None = None) -> InstanceState:

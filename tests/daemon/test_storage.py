@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from paradrop.base.exceptions import InteralException, StorageFull
+from paradrop.base.exceptions import InteralException, InvalidInput, StorageFull
 from paradropd.storage import BALLAST, SCHEMA, Database
 
 ADD = "INSERT INTO chutes VALUES (?, 'running', 1)"
@@ -102,6 +103,44 @@ def test_without_a_ballast_a_full_disk_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(StorageFull):
         database.insist(lambda connection: connection.execute(ADD, ("x" * 100_000,)))
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("SQLITE_FULL", StorageFull),
+        ("SQLITE_CANTOPEN_ISDIR", InvalidInput),
+        ("SQLITE_READONLY", InvalidInput),
+        ("SQLITE_CORRUPT", InteralException),
+    ],
+)
+def test_why_it_cannot_be_opened(tmp_path: Path, name: str, error: type[Exception]) -> None:
+    class Failing(Database):
+        def _open(self, path: Path | str) -> None:
+            problem = sqlite3.OperationalError("no")
+            problem.sqlite_errorname = name
+            raise problem
+
+    with pytest.raises(error) as told:
+        Failing(tmp_path / "db")
+    assert type(told.value) is error
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull), (errno.EACCES, InvalidInput)]
+)
+def test_why_its_file_cannot_be_made(tmp_path: Path, number: int, error: type[Exception]) -> None:
+    class Failing(Database):
+        def _open(self, path: Path | str) -> None:
+            raise OSError(number, os.strerror(number), str(path))
+
+    with pytest.raises(error):
+        Failing(tmp_path / "db")
+
+
+def test_a_folder_in_its_place(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=f"{tmp_path}: the database cannot be opened: Is a directory"):
+        Database(tmp_path)
 
 
 def test_another_mistake_is_not_called_a_full_disk() -> None:

@@ -40,6 +40,8 @@ class _Link(socketserver.BaseRequestHandler):
         with socket.socket(socket.AF_UNIX) as there:
             there.connect(DOCKER)
             self.server.relay.links += [self.request, there]
+            if self.server.relay.cut.is_set():  # it was on its way
+                return
             back = threading.Thread(target=self.copy, args=(there, self.request))
             back.start()
             self.copy(self.request, there)

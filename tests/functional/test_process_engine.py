@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,8 +26,8 @@ from paradropd.engine.process.groups import find, group_name
 from paradropd.engine.process.limits import Limiter, ResourceLimiter
 from paradropd.engine.process.probing import PYTHON, Candidates, candidates
 from paradropd.engine.process.sandbox import Bubblewrap, Plain
-from paradropd.engine.process.view import look
-from paradropd.engine.testbench import STAY, Hooks, Witness, refusal, shell
+from paradropd.engine.process.view import layers, look
+from paradropd.engine.testbench import STAY, STUBBORN, Hooks, Witness, refusal, shell
 
 
 class ProcessHooks(Hooks):
@@ -38,6 +39,7 @@ class ProcessHooks(Hooks):
     """Whether processes can be counted without groups."""
     proof: ClassVar[tuple[str, ...]] = PYTHON
     wanted = ("processes", "privileges")
+    grace = 5.0
 
     @pytest.fixture(autouse=True)
     def parts(self, reactor_thread: Any) -> Iterator[None]:
@@ -67,6 +69,7 @@ class ProcessHooks(Hooks):
             sandboxes=type(self).sandboxes,
             proof=self.proof,
             limiter=type(self).limiter,
+            grace=self.grace,
         )
 
     def drive(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -116,7 +119,7 @@ AS_ROOT = os.geteuid() == 0
 class TestBubblewrap(ProcessHooks, SandboxContract):
     wanted = ("files", "processes", "privileges")
     countable = not AS_ROOT
-    sandboxes = staticmethod(lambda home: [Bubblewrap(look(home), root=AS_ROOT)])
+    sandboxes = staticmethod(lambda private: [Bubblewrap(look(private), root=AS_ROOT)])
 
 
 @pytest.mark.needs("bubblewrap")
@@ -133,14 +136,15 @@ class TestNobody(ProcessHooks, SandboxContract):
     def broken(self, kind: ServiceKind) -> None:
         return None
 
-    sandboxes = staticmethod(lambda home: [Plain(nobody=True, namespace=True)])
+    sandboxes = staticmethod(lambda private: [Plain(nobody=True, root=True, namespace=True)])
 
 
 class TestPlain(ProcessHooks, SandboxContract):
     """Programs of the daemon's own user, in a process namespace."""
 
+    wanted = ("processes",)
     keeps_system_read_only = False
-    sandboxes = staticmethod(lambda home: [Plain(namespace=True)])
+    sandboxes = staticmethod(lambda private: [Plain(namespace=True, root=AS_ROOT)])
 
 
 @pytest.mark.needs("bubblewrap")
@@ -244,6 +248,39 @@ class TestBestWay(ProcessHooks):
 
         self.drive(scenario)
 
+    def test_close_lets_all_say_goodbye_at_the_same_time(self) -> None:
+        """Each waits for the other's goodbye, so they end only when both were asked."""
+        script = (
+            "trap 'touch $OWN; until test -e $OTHER; do sleep 0.1; done; echo bye; exit 0' TERM; "
+            "echo here; while :; do sleep 0.1; done"
+        )
+
+        async def scenario() -> None:
+            self.grace = 30.0
+            async with self.open() as bench:
+                data = self.folder("data")
+                names = ("one", "two")
+                for own, other in (names, names[::-1]):
+                    environment = {"OWN": f"/data/{own}", "OTHER": f"/data/{other}"}
+                    await bench.start(shell(script), bench.key(own), data_dir=data, environment=environment)
+                    await bench.seen.says(bench.key(own), "here")
+                await bench.engine.close()
+                assert [bench.seen.text(bench.key(name)) for name in names] == ["here\nbye\n"] * 2
+                assert self.leftovers() == []
+
+        self.drive(scenario)
+
+    def test_close_ends_what_does_not_listen(self) -> None:
+        async def scenario() -> None:
+            self.grace = 0.3
+            async with self.open() as bench:
+                await bench.start(STUBBORN)
+                await bench.seen.says(bench.key(), "here")
+                await bench.engine.close()
+                assert (await bench.seen.end(bench.key())).exit_code == 128 + 9
+
+        self.drive(scenario)
+
     def test_a_flood_of_output_does_not_make_the_daemon_grow(self) -> None:
         class Counter(Witness):
             count = calls = largest = 0
@@ -263,6 +300,49 @@ class TestBestWay(ProcessHooks):
                 await bench.finish(shell("head -c 100000000 /dev/zero"))
                 assert counter.count == 100_000_000
                 assert 0 < counter.largest < before + (16 << 20)
+
+        self.drive(scenario)
+
+
+@pytest.mark.needs("bubblewrap")
+class TestHomeInView(ProcessHooks):
+    """A device whose home lies in a folder that every chute sees."""
+
+    @staticmethod
+    def sandboxes(private: Sequence[Path]) -> list[Bubblewrap]:
+        view = look(private)
+        folders, hidden = layers([*view.folders, private[0].parent], private)
+        return [Bubblewrap(replace(view, folders=folders, hidden=hidden), root=AS_ROOT)]
+
+    def test_nothing_of_a_home_in_a_folder_that_is_seen(self) -> None:
+        async def scenario() -> None:
+            secret = self.place / "home" / "accounts.yaml"
+            async with self.open() as bench:
+                secret.write_text("secret")
+                end = await bench.finish(shell(f"test -d {self.place} && ! test -e {secret} && test -d . && ! touch x"))
+                assert end.exit_code == 0, bench.seen.text(end.key, "err")
+
+        self.drive(scenario)
+
+
+@pytest.mark.needs("root")
+class TestClosedHome(ProcessHooks):
+    """A home that is closed to everybody else, as a device makes it."""
+
+    proof = ("true",)
+    sandboxes = staticmethod(
+        lambda private: [Plain(namespace=True, root=True, nobody=nobody) for nobody in (True, False)],
+    )
+
+    def test_nobody_is_not_chosen_and_that_is_said(self) -> None:
+        async def scenario() -> None:
+            (self.place / "home").mkdir(mode=0o700)
+            async with self.open() as bench:
+                info = await bench.engine.info()
+                assert "privileges" not in info.isolates
+                assert {"files", "users", "network", "privileges"} <= set(info.shares)
+                assert info.detail == "chutes run as root and can change the device: install bubblewrap"
+                assert sorted(entry.name for entry in (self.place / "home").iterdir()) == ["images", "probe"]
 
         self.drive(scenario)
 
@@ -295,10 +375,11 @@ from paradrop.manifest.model import PortBinding, ServiceKind
 
 place = Path(sys.argv[1])
 home = place / "home"
-way = Bubblewrap(look(home), root=os.geteuid() == 0) if sys.argv[2] == "bubblewrap" else Plain(namespace=True)
+root = os.geteuid() == 0
+way = Bubblewrap(look([home]), root=root) if sys.argv[2] == "bubblewrap" else Plain(namespace=True, root=root)
 engine = ProcessEngine(
     processes=reactor, clock=reactor, threads=inline, wall=time.time, home=home, device="kill", environment=os.environ,
-    sandboxes=lambda home: [way],
+    sandboxes=lambda private: [way],
 )
 
 async def main():

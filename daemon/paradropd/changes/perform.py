@@ -144,6 +144,7 @@ class Performer:
             case RemoveInstance():
                 await self._engine.remove(step.key)
                 self._states.pop(step.key, None)
+                self._logs.ended(step.key)  # the engine says nothing of an end by removal
                 self._marks.pop(step.key, None)
             case CloseSocket():
                 await self._door.close(step.chute)
@@ -153,7 +154,7 @@ class Performer:
                 await self._tidy(step.chute)
 
     async def _build(self, release: Release, service: Service) -> None:
-        tree = subtree(release.tree, service.source)
+        tree = subtree(self._store.tree(release), service.source)
         if service.kind is ServiceKind.LIGHT:
             # Nothing in the image reads it, and a new version alone must not make a new image.
             tree = SourceTree(entries=tuple(entry for entry in tree.entries if entry.path != FILE_NAME))
@@ -258,6 +259,7 @@ class Performer:
                 data.rmdir()
         else:
             await self._threads(shutil.rmtree, data, ignore_errors=True)
+        self._logs.forget(step.chute)
         if not step.keep_log:
             self._remove_log(source_of(step.chute))
 

@@ -69,13 +69,14 @@ class Changes:
         keeper: Keeper,
         perform: Perform,
         has_data: Callable[[str], bool],
+        has_log: Callable[[str], bool],
         announce: Callable[[ChangeRecord], Any],
         gone: Callable[[str], Any],
         limits: SourceLimits,
         site_port: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """*has_data*: whether the device keeps data of the chute of that name; *announce*: told each new revision of a record;
-        *gone*: the name of each chute that is not there any more; *site_port*: the port of the device's own web site."""
+        """*has_data*, *has_log*: whether the device keeps data, a log of the chute of that name; *announce*: told each new
+        revision of a record; *gone*: the name of each chute that is not there any more; *site_port*: the port of the device's own web site."""
         self._wall = wall
         self._engine = engine
         self._chutes = chutes
@@ -84,6 +85,7 @@ class Changes:
         self._keeper = keeper
         self._perform = perform
         self._has_data = has_data
+        self._has_log = has_log
         self._announce = announce
         self._gone = gone
         self._limits = limits
@@ -105,7 +107,9 @@ class Changes:
         release = self._chutes.add_release(manifest, tree)
         self._chutes.hold(release)
         try:
-            return self._accept(ChangeKind.DEPLOY, manifest, actor, lambda: self._deploying_task(release), release)
+            return self._accept(
+                ChangeKind.DEPLOY, release.chute, manifest.version, actor, lambda: self._deploying_task(release), release
+            )
         except ParadropException:
             self._chutes.let_go(release)
             with suppress(StorageFull):  # or the next start of the daemon finds it
@@ -124,7 +128,16 @@ class Changes:
         return self._accept_for(name, ChangeKind.RESTART, actor, task_module.restarting)
 
     def remove(self, name: str, keep_data: bool, actor: str) -> ChangeRecord:
-        return self._accept_for(name, ChangeKind.REMOVE, actor, lambda chute: task_module.removing(chute, keep_data=keep_data))
+        """Also the log that a first deploy which failed has left behind can be removed, by the name of its chute."""
+
+        def decide() -> Task:
+            chute = self._chutes.find(name)
+            version = chute.release.manifest.version if chute is not None else ""
+            return task_module.removing(name, version, keep_data=keep_data)
+
+        if self._chutes.find(name) is None and self._has_log(name):
+            return self._accept(ChangeKind.REMOVE, name, "", actor, decide)
+        return self._accept_for(name, ChangeKind.REMOVE, actor, lambda chute: decide())
 
     # What the daemon's start and end ask for.
 
@@ -167,18 +180,19 @@ class Changes:
         return task_module.deploying(release, self._chutes.find(release.chute), keep_data=self._has_data(release.chute))
 
     def _accept_for(self, name: str, kind: ChangeKind, actor: str, decide: Callable[[Chute], Task]) -> ChangeRecord:
-        return self._accept(kind, self._chutes.get(name).release.manifest, actor, lambda: decide(self._chutes.get(name)))
+        version = self._chutes.get(name).release.manifest.version
+        return self._accept(kind, name, version, actor, lambda: decide(self._chutes.get(name)))
 
     def _accept(
-        self, kind: ChangeKind, manifest: Manifest, actor: str, decide: Callable[[], Task], release: Release | None = None
+        self, kind: ChangeKind, name: str, version: str, actor: str, decide: Callable[[], Task], release: Release | None = None
     ) -> ChangeRecord:
         if self._stopping:
             raise Unreachable("paradropd is being stopped")
         record = ChangeRecord(
             id=secrets.token_hex(4),
             kind=kind,
-            chute=manifest.name,
-            version=manifest.version,
+            chute=name,
+            version=version,
             state=ChangeState.ACCEPTED,
             created=self._wall(),
             actor=actor,
@@ -189,7 +203,7 @@ class Changes:
             self._store.save(record)
         self._announce(record)
         if release is not None:
-            self._deploying[record.id] = manifest
+            self._deploying[record.id] = release.manifest
         running = Deferred.fromCoroutine(self._run(_Job(record=record, decide=decide, release=release)))
         self._running[record.id] = running
         running.addErrback(lambda failure: log.failure("change {id}", failure, id=record.id))

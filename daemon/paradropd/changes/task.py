@@ -57,6 +57,6 @@ def restarting(chute: Chute) -> Task:
     return Task(version=chute.release.manifest.version, steps=lambda have: plan_restart(have, want))
 
 
-def removing(chute: Chute, *, keep_data: bool) -> Task:
-    version = chute.release.manifest.version
-    return Task(version=version, steps=lambda have: plan_removal(have, chute.name, keep_data=keep_data))
+def removing(name: str, version: str, *, keep_data: bool) -> Task:
+    """*version*: empty when there is no such chute, and only its log is left over."""
+    return Task(version=version, steps=lambda have: plan_removal(have, name, keep_data=keep_data))

@@ -150,10 +150,13 @@ class Keeper:
                 self._retries[name] = self._clock.callLater(delay, self._retry, name)
         if chute is not None:
             self._announce(self.status(chute))
+        elif not self._locks[name].locked:
+            del self._locks[name]  # nobody holds it or waits for it, and who comes gets a new one
 
     def settled(self, name: str) -> None:
         """A change of that chute has ended well: whatever went wrong before is history."""
         self._cancel_retry(name)
+        self._checks.proven(name)
         for key in [key for key in self._care if key.chute == name]:
             del self._care[key]
 

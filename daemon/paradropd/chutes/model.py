@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paradrop.manifest.model import Manifest, Service
-from paradrop.values import SourceTree, Want
+from paradrop.values import Want
 from paradropd.engine.port import InstanceKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One deploy of a chute: its manifest and its source, and the images built from them so far."""
+    """One deploy of a chute: its manifest, and the images built so far. Its source, which may be thousands of files, is only
+    read when it is needed: :meth:`~paradropd.chutes.store.ChuteStore.tree`."""
 
     number: int
     manifest: Manifest
-    tree: SourceTree
     images: Mapping[str, str] = field(default_factory=dict)
     """Image by service name; a service that is not here is not built yet."""
 

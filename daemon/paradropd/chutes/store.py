@@ -49,11 +49,19 @@ class ChuteStore:
 
     def release(self, chute: str, number: int) -> Release:
         """Raises :class:`ChuteNotFound`."""
-        rows = self._database.rows("SELECT manifest, tree, images FROM releases WHERE chute = ? AND number = ?", chute, number)
+        rows = self._database.rows("SELECT manifest, images FROM releases WHERE chute = ? AND number = ?", chute, number)
         if not rows:
             raise ChuteNotFound(f"there is no release {number} of chute {chute!r}")
-        manifest, tree, images = (json.loads(str(column)) for column in rows[0])
-        return Release(number=number, manifest=read(Manifest, manifest), tree=read(SourceTree, tree), images=images)
+        manifest, images = (json.loads(str(column)) for column in rows[0])
+        return Release(number=number, manifest=read(Manifest, manifest), images=images)
+
+    def tree(self, release: Release) -> SourceTree:
+        """The source of *release*. Raises :class:`ChuteNotFound`."""
+        query = "SELECT tree FROM releases WHERE chute = ? AND number = ?"
+        rows = self._database.rows(query, release.chute, release.number)
+        if not rows:
+            raise ChuteNotFound(f"there is no release {release.number} of chute {release.chute!r}")
+        return read(SourceTree, json.loads(str(rows[0][0])))
 
     def add_release(self, manifest: Manifest, tree: SourceTree) -> Release:
         """Remember a new release; it is not wanted yet. Its number follows the last one that was given, also when that release
@@ -65,7 +73,7 @@ class ChuteStore:
                 "INSERT INTO releases VALUES (?, ?, ?, ?, '{}')",
                 (manifest.name, number, json.dumps(plain(manifest)), json.dumps(plain(tree))),
             )
-        return Release(number=number, manifest=manifest, tree=tree)
+        return Release(number=number, manifest=manifest)
 
     def add_image(self, release: Release, service: str, image: str) -> Release:
         """Remember that *service* of *release* is built."""

@@ -84,4 +84,6 @@ def make_engine(
                 home=home.images,
                 device=home.device_id(),
                 environment=environment,
+                chutes=(home.runtime / "chutes", home.data),
+                hidden=(home.root, home.runtime, home.data, home.logs, home.keys, home.blobs),
             )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
 
@@ -31,7 +32,7 @@ from .builder import Builder
 from .child import Child, spawn
 from .groups import find, group_name
 from .images import Images
-from .limits import CONTROLLERS, Cell, Limiter, ResourceLimiter
+from .limits import ALONE, CONTROLLERS, Cell, Limiter, ResourceLimiter
 from .probing import PYTHON, Candidates, candidates, hand_over, probe
 from .program import environment_of, resolve
 from .sandbox import Room, Sandbox, dressed, joined
@@ -74,16 +75,23 @@ class ProcessEngine:
         sandboxes: Candidates = candidates,
         proof: tuple[str, ...] = PYTHON,
         limiter: Callable[[str], Limiter] = find,
+        chutes: tuple[Path, Path] | None = None,
+        hidden: tuple[Path, ...] = (),
+        grace: float = 5.0,
     ) -> None:
         """*home* is the engine's own folder; *device* tells this device's control groups from others'; *environment* is the
         daemon's. *sandboxes* and *limiter* decide how programs are kept apart and limited; the first sandbox in which the
         command *proof* succeeds is taken.
+
+        *chutes* are the folders in which the system and the data folders of chutes lie, by default *home*. No chute may see
+        anything of *hidden* and *home* but its own. :meth:`close` gives what runs *grace* seconds to end by itself.
 
         The thread that runs the reactor must live as long as the daemon: the kernel counts the end of that thread as the end
         of the parent (``prctl(2)``).
         """
         self._processes, self._clock, self._threads, self._wall = processes, clock, threads, wall
         self._home, self._device, self._environment = home, device, environment
+        self._chutes, self._hidden, self._grace = chutes or (home, home), (home, *hidden), grace
         self._ways, self._proof, self._find_limiter = sandboxes, proof, limiter
         self._images = Images(home / "images")
         self._instances: dict[InstanceKey, _Instance] = {}
@@ -98,7 +106,10 @@ class ProcessEngine:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._builder = Builder(self._processes, self._threads, self._images, self._environment, self._null)
         self._limiter = await self._threads(self._find_limiter, group_name(self._device, self._home))
-        self._sandbox = await probe(self._processes, self._threads, self._ways(self._home), self._home, self._null, self._proof)
+        ways = await self._threads(self._ways, self._hidden)
+        system, data = self._chutes
+        room = Room(image=self._home / "probe", system=system / ".probe-system", data=data / ".probe-data")
+        self._sandbox = await probe(self._processes, self._threads, ways, room, self._null, self._proof)
         self._observer = observer
         return await self.info()
 
@@ -106,7 +117,7 @@ class ProcessEngine:
         if self._sandbox is None:
             detail = "neither bubblewrap nor setpriv can be used here" if self._builder else "the engine is not open"
             return EngineInfo(name=self.name, available=False, detail=detail)
-        limited = tuple(word for word in CONTROLLERS if word in self._words(self._sandbox))
+        limited = tuple(word for word in (*CONTROLLERS, ALONE) if word in self._words(self._sandbox))
         unlimited = tuple(word for word in CONTROLLERS if word not in limited)
         return EngineInfo(
             name=self.name,
@@ -232,6 +243,7 @@ class ProcessEngine:
     async def close(self) -> None:
         if self._builder is not None:
             self._builder.kill()
+        await DeferredList([Deferred.fromCoroutine(self.stop(key, self._grace)) for key in self._instances])
         for key in tuple(self._instances):
             await self.remove(key)
         await self._threads(self._limiter.close)

@@ -13,6 +13,8 @@ from paradrop.manifest.model import Limits
 
 CONTROLLERS = ("memory", "cpu", "pids")
 """Of the kernel; the same words are in ``EngineInfo``."""
+ALONE = "memory per process"
+"""The word of ``EngineInfo`` for a limit that a chute gets round by starting another process."""
 
 
 class Cell(Protocol):
@@ -81,7 +83,7 @@ class ResourceLimits:
 class ResourceLimiter:
     """Makes :class:`ResourceLimits`."""
 
-    words = frozenset({"memory"})
+    words = frozenset({ALONE})
 
     def make(self, name: str, limits: Limits) -> Cell:
         return ResourceLimits(limits)

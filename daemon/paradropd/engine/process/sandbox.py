@@ -62,7 +62,7 @@ class View:
     links: Mapping[str, str]
     """Symbolic links of the root folder, by path."""
     hidden: tuple[Path, ...] = ()
-    """Folders inside *folders* that are not to be seen."""
+    """Folders inside *folders* that are not to be seen, but for those of *folders* that lie in them in turn."""
     kernel: tuple[Path, ...] = ()
     """Files and folders of ``/proc`` through which root could change the device."""
 
@@ -121,9 +121,8 @@ class Bubblewrap:
             "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL",
             # First: what is bound may lie below /tmp, as a checkout may.
             *_memory_folder("/tmp", room),  # noqa: S108 - inside, it is nobody else's
-            *(word for folder in self._view.folders for word in ("--ro-bind", f"{folder}", f"{folder}")),
+            *_layers(self._view),
             *(word for path, target in self._view.links.items() for word in ("--symlink", target, path)),
-            *(word for folder in self._view.hidden for word in _empty_folder(f"{folder}")),
             "--proc", "/proc",
             *(word for path in self._view.kernel for word in ("--ro-bind", f"{path}", f"{path}")),
             *(word for path in room.also for word in ("--ro-bind", f"{path}", f"{path}")),
@@ -142,22 +141,31 @@ class Bubblewrap:
         return ("nsenter", f"--target={pid}", *spaces, f"--wd={room.image}", "--", *DROP, *program)
 
 
-class Plain:
-    """The program among the device's own files, without privileges.
+NOBODYS = "chutes run as the user nobody: install bubblewrap to keep them apart from each other"
+ROOTS = "chutes run as root and can change the device: install bubblewrap"
+OWNERS = "chutes run as you, and can act as the device's owner: install bubblewrap"
 
-    *nobody*: the daemon is root, and the program is :data:`NOBODY`. *namespace*: with a process namespace, which an ordinary user
-    gets through a user namespace. *capable*: without one, whether there are capabilities to take away.
+
+class Plain:
+    """The program among the device's own files, without capabilities.
+
+    *root*: whether the daemon is root. *nobody*: it is, and the program is :data:`NOBODY`; otherwise the program has the daemon's
+    user, and that user's files are all it takes to act as the device's owner. *namespace*: with a process namespace, which an
+    ordinary user gets through a user namespace.
     """
 
     changes_user: bool
     countable = False
 
-    def __init__(self, *, namespace: bool, nobody: bool = False, capable: bool = True) -> None:
-        self._namespace, self._capable = namespace, capable
+    def __init__(self, *, namespace: bool, root: bool, nobody: bool = False) -> None:
+        self._namespace, self._capable = namespace, namespace or root
         self.changes_user = nobody
-        self.detail = "setpriv and unshare" if namespace else "setpriv"
-        self.isolates: tuple[str, ...] = ("processes", "privileges") if namespace else ("privileges",)
-        self.shares: tuple[str, ...] = ("files", "network", "users") + (() if namespace else ("processes",))
+        self.detail = NOBODYS if nobody else ROOTS if root else OWNERS
+        kept_apart = {"processes": namespace, "privileges": nobody}
+        self.isolates: tuple[str, ...] = tuple(word for word, apart in kept_apart.items() if apart)
+        self.shares: tuple[str, ...] = (
+            "files", "users", "network", *(word for word, apart in kept_apart.items() if not apart),
+        )  # fmt: skip
         self.wrappers = 2 if namespace else 0
 
     def places(self, room: Room) -> tuple[str, str]:
@@ -195,6 +203,13 @@ def dressed(environment: Mapping[str, str], program: tuple[str, ...]) -> tuple[d
     outside = {name: value for name, value in environment.items() if not name.startswith(LOADER)}
     inside = tuple(f"{name}={value}" for name, value in environment.items() if name.startswith(LOADER))
     return outside, ("env", *inside, *program) if inside else program
+
+
+def _layers(view: View) -> tuple[str, ...]:
+    """What is seen and what is hidden, from the outside in: each covers what it lies in."""
+    shown = [(folder, ("--ro-bind", f"{folder}", f"{folder}")) for folder in view.folders]
+    hidden = [(folder, _empty_folder(f"{folder}")) for folder in view.hidden]
+    return tuple(word for _, words in sorted([*shown, *hidden], key=lambda layer: len(layer[0].parts)) for word in words)
 
 
 def _memory_folder(folder: str, room: Room) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ ETC = (
 ``shadow`` are left out, because the daemon's user may be allowed to read them."""
 
 
+PREFIX = ("bin", "lib", "lib64", "pyvenv.cfg")
+"""What of a virtual environment its Python needs (``venv``, "How venvs work")."""
+
+
 def interpreter(image: Path) -> Path:
     """The Python for programs of *image*: its own when it has one, else the daemon's. Both can import ``paradrop``."""
     own = image / "venv" / "bin" / "python3"
@@ -35,25 +39,41 @@ def search_path(image: Path) -> str:
     return os.pathsep.join([f"{interpreter(image).parent}", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
 
 
-def look(home: Path, root: Path = Path("/")) -> View:
-    """The view for this daemon. *home*, where other chutes' files are, is hidden when it lies in a folder that is seen."""
+def look(private: Iterable[Path], root: Path = Path("/")) -> View:
+    """The view for this daemon. The folders *private*, where the device's and other chutes' files are, are hidden where they lie
+    in a folder that is seen, and the Python is seen even when it lies in one of them."""
     links = {f"/{name}": str((root / name).readlink()) for name in ROOT_LINKS if (root / name).is_symlink()}
     plain = [root / name for name in ROOT_LINKS if (root / name).is_dir() and not (root / name).is_symlink()]
     python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).parent]
     package = Path(paradrop.__file__).parent
     etc = [root / "etc" / name for name in ETC]
-    folders = outermost(folder for folder in (root / "usr", *plain, *etc, *python, package) if folder.exists() and folder != root)
-    hidden = tuple(folder for folder in (home,) if any(folder.is_relative_to(seen) for seen in folders))
+    seen = [folder for folder in (root / "usr", *plain, *etc, *python, package) if folder.exists() and folder != root]
+    folders, hidden = layers(seen, private)
     return View(folders=folders, links=links, hidden=hidden, kernel=_kernel(root / "proc"))
 
 
-def outermost(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """*folders* without those that lie in another one of them, sorted."""
-    kept: list[Path] = []
-    for folder in sorted(set(folders), key=lambda path: (len(path.parts), path)):
-        if not any(folder.is_relative_to(other) for other in kept):
-            kept.append(folder)
-    return tuple(kept)
+def layers(seen: Iterable[Path], private: Iterable[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """What to show and what to hide, each sorted from the outside in, without what already is so where it lies.
+
+    Of a folder that is both, only what a Python needs is shown. Links are followed: a private folder is hidden in each place
+    where it would be seen.
+    """
+    secret = [folder.resolve() for folder in private if folder.is_dir()]
+    shown = [part for folder in seen for part in (_parts(folder) if folder.resolve() in secret else [folder])]
+    covered = [
+        folder / path.relative_to(folder.resolve()) for folder in seen for path in secret if path.is_relative_to(folder.resolve())
+    ]
+    kept: list[tuple[Path, bool]] = []
+    every = {(path, True) for path in shown} | {(path, False) for path in covered}
+    for path, show in sorted(every, key=lambda layer: (len(layer[0].parts), layer)):
+        below = [state for other, state in kept if path.is_relative_to(other)]
+        if (below[-1] if below else False) is not show:
+            kept.append((path, show))
+    return tuple(path for path, show in kept if show), tuple(path for path, show in kept if not show)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return [folder / name for name in PREFIX if (folder / name).exists()]
 
 
 def _kernel(proc: Path) -> tuple[Path, ...]:
