@@ -57,7 +57,7 @@ dashboard: $(STATIC)/index.html
 
 $(STATIC)/index.html: $(VENV)/.installed $(DASHBOARD)/package-lock.json $(shell find $(DASHBOARD)/src $(DASHBOARD)/public $(DASHBOARD)/*.* -type f 2>/dev/null)
 	@echo "Building the dashboard …"
-	@cd $(DASHBOARD) && export PATH=$(CURDIR)/$(BIN):$$PATH && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@cd $(DASHBOARD) && export PATH=$(CURDIR)/$(BIN):$$PATH && npm ci --loglevel=error --no-audit --no-fund && npm run --silent build
 	@touch $@
 
 clean:  ## remove everything that was made here, but a device's state

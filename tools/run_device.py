@@ -62,7 +62,12 @@ def main() -> int:
             device.terminate()
             device.wait()
             return 1
-    return device.wait()
+    code = device.wait()
+    if not code:
+        print("The device has stopped.")
+    elif options.port:
+        print(f"If port {options.port} is taken: make run PORT=0", file=sys.stderr)
+    return code
 
 
 def introduce(home: Path) -> None:

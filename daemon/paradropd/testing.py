@@ -122,7 +122,7 @@ class World:
         self._database_path = folder / database
         self.database = open_database(self._database_path)
         self.chutes, self.store = ChuteStore(self.database), ChangeStore(self.database)
-        self.blobs = Blobs(self.home.blobs)
+        self.blobs = Blobs(self.home.blobs, seconds=self.clock.seconds)
         self.logs = LogStore(self.home.logs, self.wall)
         self.records: list[ChangeRecord] = []
         self.statuses: list[ChuteStatus] = []

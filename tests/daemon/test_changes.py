@@ -400,6 +400,18 @@ class TestOthers:
         world.advance(300)
         assert world.running() == {}
 
+    def test_the_log_of_a_first_deploy_that_failed_can_be_removed(self, world: World) -> None:
+        world.engine.builds[""] = Build(lines=("step 1",), problem=BuildFailed("no"))
+        assert world.finish(world.deploy(manifest())).state is ChangeState.FAILED
+        world.advance(300)
+        assert "chute.hello" in world.logs.sources()
+        change = world.changes.remove("hello", False, "x").id
+        assert world.finish(change).state is ChangeState.DONE
+        assert "chute.hello" not in world.logs.sources()
+        assert nothing_of(world, "hello")
+        with pytest.raises(ChuteNotFound):
+            world.changes.remove("hello", False, "x")
+
     @pytest.mark.parametrize("keep", [True, False])
     def test_remove(self, world: World, keep: bool) -> None:
         deployed(world, manifest())

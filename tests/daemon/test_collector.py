@@ -53,6 +53,14 @@ def bench() -> Bench:
 
 
 @pytest.fixture
+def again(tmp_path: Path) -> Iterator[Collector]:
+    """The collector of the next daemon, on the same log store."""
+    store = LogStore(tmp_path, lambda: 1000.0)
+    yield Collector(store, Clock(), lambda *told: None)
+    store.close()
+
+
+@pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
     """One that writes to a real log store."""
     store = LogStore(tmp_path, lambda: 1000.0)
@@ -136,21 +144,16 @@ def test_where_to_go_on_after_the_daemon_was_away(bench: Bench) -> None:
     assert bench.collector.seen == {MAIN: 6.5}
 
 
-def after_a_restart(folder: Path) -> Collector:
-    return Collector(LogStore(folder, lambda: 1000.0), Clock(), lambda *told: None)
-
-
-def test_the_last_line_is_found_among_long_ones(collector: Collector, tmp_path: Path) -> None:
+def test_the_last_line_is_found_among_long_ones(collector: Collector, again: Collector) -> None:
     for index in range(LOOK_BACK):
         collector.output(MAIN, "out", b"x" * 8000 + b"\n", 2000.0 + index)
-    assert after_a_restart(tmp_path).resume(MAIN) == 2000.0 + LOOK_BACK - 1
+    assert again.resume(MAIN) == 2000.0 + LOOK_BACK - 1
 
 
-def test_a_quiet_service_goes_on_where_the_lines_of_a_noisy_one_begin(collector: Collector, tmp_path: Path) -> None:
+def test_a_quiet_service_goes_on_where_the_lines_of_a_noisy_one_begin(collector: Collector, again: Collector) -> None:
     collector.output(STORE, "out", b"quiet\n", 1500.0)
     for index in range(2 * LOOK_BACK):
         collector.output(MAIN, "out", b"noise\n", 2000.0 + index)
-    again = after_a_restart(tmp_path)
     for index in range(2 * LOOK_BACK):  # the noisy one has caught up before the quiet one is asked about
         again.output(MAIN, "out", b"noise\n", 9000.0 + index)
     assert again.resume(STORE) == 2000.0 + LOOK_BACK

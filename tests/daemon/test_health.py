@@ -92,6 +92,11 @@ def world(make_world: Callable[..., World], agent: Agent) -> World:
 
 GREET = "org.paradrop.local.chute.hello.greet"
 
+MISSING = {
+    "procedure": "it has not registered hello.greet",
+    "http": "GET /ready on its port 8080 is not answered with 2xx or 3xx",
+    "command": "check it does not exit with 0",
+}
 YES: dict[str, Callable[[World, Agent], object]] = {
     "procedure": lambda world, agent: world.procedures.append(ProcedureInfo(uri=GREET, match="exact", owner="hello")),
     "http": lambda world, agent: setattr(agent, "answer", answering(204)),
@@ -125,7 +130,8 @@ class TestDeploy:
 
     def test_never(self, world: World, kind: str) -> None:
         record = world.finish(deploy(world, kind))
-        assert (record.state, record.reason) == (ChangeState.FAILED, "main did not become healthy within 20 s")
+        assert record.state is ChangeState.FAILED
+        assert record.reason.startswith(f"main did not become healthy within 20 s: {MISSING[kind]}")
         assert world.clock.seconds() <= 23
         assert world.running() == {}
 

@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from paradrop.base.exceptions import InvalidInput, NotPermitted
+from paradrop.values import ChuteState, ChuteStatus, ProcedureInfo, Want, plain
 from pdtools import words
 from pdtools.testing import EPOCH, Bench
 
@@ -88,6 +89,24 @@ def test_a_bad_name_is_refused_before_anything_is_dialled(bench: Bench, name: st
 def test_nobody_has_registered_it(bench: Bench) -> None:
     result = bench.run("call", "hello.greet")
     assert (result.code, result.err) == (1, "Error: nobody has registered hello.greet\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "hint"),
+    [
+        ("helo.greet", "running", "did you mean hello.greet?"),
+        ("hello.greet", "stopped", "hello is stopped"),
+        ("xyz", "running", "CHUTE.PROCEDURE"),
+    ],
+)
+def test_a_name_nobody_has_registered_comes_with_a_hint(bench: Bench, name: str, state: str, hint: str) -> None:
+    status = ChuteStatus(name="hello", version="1", release=1, state=ChuteState(state), want=Want.RUNNING)
+    bench.realm.offer("chutes.list", lambda: [plain(status)])
+    procedure = ProcedureInfo(uri="org.paradrop.local.chute.hello.greet", match="exact", owner="hello")
+    bench.realm.offer("fabric.procedures", lambda: [plain(procedure)])
+    result = bench.run("call", name)
+    assert result.code == 1
+    assert hint in result.err
 
 
 def test_no_answer_in_time(bench: Bench) -> None:

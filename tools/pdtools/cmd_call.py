@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import click
 
 from paradrop.base.cxbr import DEADLINE
+from paradrop.base.exceptions import NotFound, ParadropException
+from paradrop.uris import short
+from paradrop.values import ChuteState
 from pdtools import tables, words
 from pdtools.app import App, command, device_command, json_option
 from pdtools.device import Device
@@ -38,13 +43,35 @@ async def call(
     def progress(*args: object, **kwargs: object) -> None:
         app.show.note(" ".join(words.spoken(arg) for arg in args))
 
-    result = await app.with_device(
-        lambda device: device.fabric.call(uri, *args, keywords=kwargs, deadline=deadline, on_progress=progress)
-    )
+    async def ask(device: Device) -> object:
+        try:
+            return await device.fabric.call(uri, *args, keywords=kwargs, deadline=deadline, on_progress=progress)
+        except NotFound as problem:
+            if type(problem) is not NotFound:  # the callee's own answer: it found something else missing
+                raise
+            try:
+                hint = await _hint(device, short(uri))
+            except ParadropException:  # without a hint, then
+                hint = ""
+            raise NotFound(f"{problem}{f'; {hint}' if hint else ''}") from problem
+
+    result = await app.with_device(ask)
     if as_json:
         app.show.json(result)
     elif result is not None:
         app.show.text(words.spoken(result))
+
+
+async def _hint(device: Device, name: str) -> str:
+    """What somebody who typed the unknown *name* may have meant."""
+    chute, _, procedure = name.partition(".")
+    for status in await device.chutes():
+        if status.name == chute and status.state is not ChuteState.RUNNING:
+            return f"{chute} is {status.state.value}"
+    close = get_close_matches(name, [short(info.uri) for info in await device.procedures()], 1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return "" if procedure else "a procedure is named CHUTE.PROCEDURE, such as hello.greet"
 
 
 @click.command(epilog="Example: pdtools procedures")

@@ -36,7 +36,7 @@ from paradropd.changes.steps import (
     Stop,
     Tidy,
 )
-from paradropd.chutes.health import HealthChecker
+from paradropd.chutes.health import HealthChecker, missing
 from paradropd.chutes.model import Release
 from paradropd.chutes.store import ChuteStore
 from paradropd.engine.port import BuildSpec, Engine, InstanceKey, InstanceSpec, InstanceState, InstanceStatus, SourceFile
@@ -224,7 +224,11 @@ class Performer:
                     if running and await self._all_run(release):
                         return
                 if waited >= health.start:
-                    raise StartFailed(f"{health.service} did not become healthy within {health.start:g} s")
+                    key = InstanceKey(release.chute, health.service, release.number)
+                    reason = (
+                        f"{health.service} did not become healthy within {health.start:g} s: {missing(release.chute, health)}"
+                    )
+                    raise StartFailed(self._with_last_lines(reason, key))
             await deferLater(self._clock, LOOK if own else ASK)
 
     async def _all_run(self, release: Release) -> bool:
@@ -237,9 +241,11 @@ class Performer:
         return None not in states
 
     def _last_words(self, state: InstanceState) -> str:
-        service = state.key.service
-        reason = f"{service} ended with exit code {state.exit_code}" + (f" ({state.detail})" if state.detail else "")
-        lines = self._logs.tail(state.key.chute, service, LAST_WORDS, self._marks.get(state.key, 0))
+        reason = f"{state.key.service} ended with exit code {state.exit_code}"
+        return self._with_last_lines(reason + (f" ({state.detail})" if state.detail else ""), state.key)
+
+    def _with_last_lines(self, reason: str, key: InstanceKey) -> str:
+        lines = self._logs.tail(key.chute, key.service, LAST_WORDS, self._marks.get(key, 0))
         return "\n".join([f"{reason}; its last lines:", *lines]) if lines else reason
 
     async def _forget(self, step: Forget) -> None:

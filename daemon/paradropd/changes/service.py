@@ -76,7 +76,8 @@ class Changes:
         site_port: Callable[[], int | None] = lambda: None,
     ) -> None:
         """*has_data*, *has_log*: whether the device keeps data, a log of the chute of that name; *announce*: told each new
-        revision of a record; *gone*: the name of each chute that is not there any more; *site_port*: the port of the device's own web site."""
+        revision of a record; *gone*: the name of each chute that is not there any more; *site_port*: the port of the device's
+        own web site."""
         self._wall = wall
         self._engine = engine
         self._chutes = chutes

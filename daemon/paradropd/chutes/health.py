@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,6 +18,17 @@ from paradropd.chutes.model import Release
 from paradropd.engine.port import Engine, InstanceKey, InstanceState
 
 log = Logger(namespace="paradropd.keeper")
+
+
+def missing(chute: str, health: Health) -> str:
+    """What the check waits for, in words."""
+    match health.check:
+        case HealthCheck.PROCEDURE:
+            return f"it has not registered {chute}.{health.procedure}"
+        case HealthCheck.HTTP:
+            return f"GET {health.path} on its port {health.port} is not answered with 2xx or 3xx"
+        case HealthCheck.COMMAND:
+            return f"{shlex.join(health.command)} does not exit with 0"
 
 
 class HealthChecker:

@@ -156,7 +156,10 @@ class Keeper:
     def settled(self, name: str) -> None:
         """A change of that chute has ended well: whatever went wrong before is history."""
         self._cancel_retry(name)
-        self._checks.proven(name)
+        chute = self._store.find(name)
+        if chute is not None:
+            self._schedule_checks(chute)
+            self._checks.proven(name)
         for key in [key for key in self._care if key.chute == name]:
             del self._care[key]
 

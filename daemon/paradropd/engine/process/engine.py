@@ -246,7 +246,8 @@ class ProcessEngine:
         await DeferredList([Deferred.fromCoroutine(self.stop(key, self._grace)) for key in self._instances])
         for key in tuple(self._instances):
             await self.remove(key)
-        await self._threads(self._limiter.close)
+        limiter, self._limiter = self._limiter, ResourceLimiter()
+        await self._threads(limiter.close)
         self._observer = self._sandbox = self._builder = None
         if self._null >= 0:
             os.close(self._null)

@@ -22,9 +22,9 @@ Candidates = Callable[[Sequence[Path]], Sequence[Sandbox]]
 PYTHON = ("python3", "-I", "-S", "-c", "")
 """Succeeds where Python can be reached."""
 
-REACH = ': < "$1/fabric.sock" && : > "$2/probe" && shift 2 && exec "$@"'
-"""Uses a chute's two folders, then runs the rest. A socket in a read-only file system can be connected to, so reading is what
-is asked for."""
+REACH = ': > "$1/probe" && : < "$2/fabric.sock" && shift 2 && exec "$@"'
+"""Uses a chute's data and its system folder, then runs the rest. A socket in a read-only file system can be connected to, so
+reading is all that is asked of the system folder."""
 
 
 def candidates(private: Sequence[Path]) -> Sequence[Sandbox]:

@@ -70,7 +70,7 @@ export function FirstForm({ session, code }: { readonly session: Session; readon
   };
   return (
     <form onSubmit={submit} data-testid="first-form">
-      <p class="hint">Nobody has an account on this device yet. Choose the password of its owner.</p>
+      <p class="hint">Nobody has an account on this device yet. Choose the password of its <b>{OWNER}</b>, with 8 characters or more.</p>
       {code === "" && (
         <>
           <Field label="Set-up code" type="text" autocomplete="off" value={typed} testid="first-code" />
