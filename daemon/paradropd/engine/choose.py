@@ -84,6 +84,7 @@ def make_engine(
                 home=home.images,
                 device=home.device_id(),
                 environment=environment,
+                grace=settings.stop_grace,
                 chutes=(home.runtime / "chutes", home.data),
                 hidden=(home.root, home.runtime, home.data, home.logs, home.keys, home.blobs),
             )
