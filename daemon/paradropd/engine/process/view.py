@@ -8,6 +8,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import autobahn
+import cbor2
+import twisted
+import yaml
+
 import paradrop
 
 from .sandbox import View
@@ -46,8 +51,11 @@ def look(private: Iterable[Path], root: Path = Path("/")) -> View:
     plain = [root / name for name in ROOT_LINKS if (root / name).is_dir() and not (root / name).is_symlink()]
     python = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).parent]
     package = Path(paradrop.__file__).parent
+    # Where the SDK's dependencies are: not in the Python's own folder when a .pth file has led to them.
+    dependencies = {Path(str(module.__file__)).parent.parent for module in (autobahn, cbor2, twisted, yaml)}
     etc = [root / "etc" / name for name in ETC]
-    seen = [folder for folder in (root / "usr", *plain, *etc, *python, package) if folder.exists() and folder != root]
+    wanted = (root / "usr", *plain, *etc, *python, package, *dependencies)
+    seen = [folder for folder in wanted if folder.exists() and folder != root]
     folders, hidden = layers(seen, private)
     return View(folders=folders, links=links, hidden=hidden, kernel=_kernel(root / "proc"))
 
