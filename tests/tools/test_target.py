@@ -13,8 +13,8 @@ from paradrop.base.exceptions import NotPermitted, Unreachable
 from pdtools.target import Kind, Place, Seen, Where, choose, look
 
 ADA = 1000
-HERE = Place(directory=Path("/work/shop/chutes"), home=Path("/home/ada"), uid=ADA)
-NEAR = "/work/shop/.paradrop/run/control.sock"
+HERE = Place(directory=Path("/srv/shop/chutes"), home=Path("/home/ada"), uid=ADA)
+NEAR = "/srv/shop/.paradrop/run/control.sock"
 OWN = "/home/ada/.paradrop/run/control.sock"
 SYSTEM = "/run/paradrop/control.sock"
 
@@ -44,13 +44,13 @@ def test_a_project_socket_counts_only_when_it_is_roots_or_mine(owner: int, found
 
 
 def test_somebody_elses_socket_is_mentioned() -> None:
-    with pytest.raises(Unreachable, match=r"work/shop/\.paradrop/run/control\.sock \(somebody else's\)"):
+    with pytest.raises(Unreachable, match=r"srv/shop/\.paradrop/run/control\.sock \(somebody else's\)"):
         choose(Where(), HERE, sockets(NEAR, owner=5))
 
 
 def test_a_socket_that_is_named_is_the_only_one_looked_at() -> None:
-    assert choose(Where(socket=Path("mine.sock")), HERE, sockets("/work/shop/chutes/mine.sock")).address == (
-        "unix:/work/shop/chutes/mine.sock"
+    assert choose(Where(socket=Path("mine.sock")), HERE, sockets("/srv/shop/chutes/mine.sock")).address == (
+        "unix:/srv/shop/chutes/mine.sock"
     )
     with pytest.raises(Unreachable, match=r"Looked at /x\.sock\."):
         choose(Where(socket=Path("/x.sock")), HERE, sockets(NEAR, OWN, SYSTEM))
