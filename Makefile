@@ -15,13 +15,18 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The checkout's folders must not be importable by accident.
 export PYTHONSAFEPATH := 1
 
-.PHONY: help run test check bench wheel dashboard setup clean
+.PHONY: help run server test check bench wheel dashboard setup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  — /p' $(MAKEFILE_LIST)
 
 run: setup dashboard  ## set everything up and run a device in the foreground
 	@$(BIN)/python tools/run_device.py --home $(HOME_DIR) --port $(PORT)
+
+server: HOME_DIR := $(if $(filter file,$(origin HOME_DIR)),.paradrop-server,$(HOME_DIR))
+server: PORT := $(if $(filter file,$(origin PORT)),8443,$(PORT))
+server: setup  ## set everything up and run a server in the foreground
+	@exec $(BIN)/pdserver run --home $(HOME_DIR) --listen :$(PORT)
 
 test: setup dashboard  ## set everything up and run every test this machine can run
 	@$(BIN)/python tools/run_tests.py $(TESTS)

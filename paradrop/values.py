@@ -135,6 +135,28 @@ class EngineInfo:
     detail: str = ""
 
 
+class UplinkState(StrEnum):
+    """How a device stands to a server."""
+
+    NONE = "not provisioned"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    REFUSED = "refused"
+    """The server does not take this device's key. It is asked again, slowly: an administrator may mend that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uplink:
+    state: UplinkState = UplinkState.NONE
+    pdid: str | None = None
+    server: str = ""
+    """URL."""
+    since: float | None = None
+    """Seconds since the epoch: the beginning of *state*."""
+    problem: str = ""
+    """Why there is no link, in words."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
     name: str
@@ -162,6 +184,7 @@ class NodeInfo:
     disk_free: int = 0
     agent_memory: int = 0
     """Resident memory of paradropd."""
+    uplink: Uplink = field(default_factory=Uplink)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +245,138 @@ class SourceTree:
     """A chute's source, by content: what ``chutes.deploy`` takes."""
 
     entries: tuple[TreeEntry, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    name: str
+    version: str
+    started: float
+    now: float
+    url: str
+    devices: int = 0
+    online: int = 0
+    users: int = 0
+    you: str = ""
+    """The caller's name."""
+    administrator: bool = False
+    """Whether the caller is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device as its server knows it."""
+
+    pdid: str
+    online: bool = False
+    claimed: bool = False
+    """Whether a device has taken this place, and proves itself with its key."""
+    seen: float | None = None
+    """When it was last online."""
+    created: float = 0.0
+    groups: tuple[str, ...] = ()
+    role: str = ""
+    """The caller's role on it."""
+    waiting: int = 0
+    """How many chutes wait for it, deployed while it was away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    scope: str
+    """``server``, ``group:<name>`` or ``device:<pdid>``."""
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserKey:
+    public_key: str
+    """Hexadecimal."""
+    added: float
+    label: str = ""
+    """Where it was enrolled, in its owner's words: mostly a host's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    name: str
+    created: float = 0.0
+    keys: tuple[UserKey, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Devices that belong together: roles are granted on it, and their chutes may talk to each other."""
+
+    name: str
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    subject: str
+    """The pdid or the user's name."""
+    token: str
+    """Shown once, and kept nowhere."""
+    expires: float
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """What whoever accepts an invitation gets."""
+
+    subject: str
+    """The pdid or the user's name."""
+    server: str
+    """URL, as the server knows itself."""
+    name: str = ""
+    """The server's name, for people."""
+
+
+class WantedState(StrEnum):
+    WAITING = "waiting"
+    """For the device to come back."""
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    """The device has taken it over as a change of its own; the change says how that ended."""
+    FAILED = "failed"
+    """The device refused it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The newest of a chute that somebody deployed to a device while it was away, and what the device has."""
+
+    pdid: str
+    chute: str
+    version: str
+    state: WantedState
+    by: str
+    at: float
+    change: str = ""
+    """Id of the change, first the server's, then the device's."""
+    reason: str = ""
+    actual: str = ""
+    """What the device last said of the chute: version and state, in words; empty when it has not got it."""
+    actual_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    id: int
+    at: float
+    who: str
+    """``user ada``, ``device acme.r1``, ``guest``, ``server``."""
+    action: str
+    """A procedure's short name, or ``login``, ``call``, ``register``, ``publish``, ``subscribe``."""
+    what: str
+    """What it was done to, or tried on."""
+    allowed: bool
+    detail: str = ""
+    times: int = 1
+    """How often the same was denied in a row."""
 
 
 _converter = make_converter(detailed_validation=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from postgresql import PostgreSQL, binaries
 
 # The contract suites are shipped in the packages: their assertions tell as much as a test file's.
 pytest.register_assert_rewrite("paradropd.engine.contract", "paradropd.engine.testbench")
@@ -28,6 +31,7 @@ PARTS = {
     "docker": lambda: _succeeds("docker", "version"),
     "bubblewrap": lambda: _succeeds("bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"),
     "chromium": lambda: shutil.which("chromium") is not None,
+    "postgresql": lambda: binaries() is not None,
     "netns": lambda: os.geteuid() == 0 and shutil.which("ip") is not None,
 }
 
@@ -52,3 +56,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def project() -> Path:
     """The root of the checkout."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running PostgreSQL of this session's own; a test that asks for it is marked ``needs("postgresql")``."""
+    with PostgreSQL() as cluster:
+        yield cluster

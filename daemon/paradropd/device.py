@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -14,25 +14,27 @@ from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python import threadable
 from twisted.web.client import Agent
 
-from paradrop import uris
+from paradrop import claim, uris
 from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import AuthenticationError, ChuteNotFound, InvalidInput, NotFound, ParadropException
 from paradrop.base.seams import Threads, WallClock
 from paradrop.base.settings import Mode, Settings
 from paradrop.logstore import LogStore
+from paradrop.permissions import Permission, Person, Role
+from paradrop.procedure import Procedure, collect, register
 from paradrop.source import SourceLimits
-from paradrop.values import ChangeRecord, ChuteStatus, plain
+from paradrop.source.blobs import Blobs
+from paradrop.uplink import link
+from paradrop.values import ChangeRecord, ChuteStatus, Uplink, plain
 from paradropd.api.chutes import ChangesApi, ChutesApi
 from paradropd.api.logs import LogsApi
 from paradropd.api.node import BlobsApi, ConfigApi, FabricApi, NodeApi, PeopleApi
-from paradropd.api.procedure import Procedure, collect, register
-from paradropd.blobs import Blobs
 from paradropd.changes.perform import Performer, Times
 from paradropd.changes.service import Changes
 from paradropd.changes.store import ChangeStore
@@ -46,8 +48,10 @@ from paradropd.fabric import Realm, RealmOptions
 from paradropd.home import Home
 from paradropd.logs import Collector
 from paradropd.node import Node
-from paradropd.permissions import Peer, Permission, Person, Role
+from paradropd.permissions import DaemonPeer, Peer
 from paradropd.storage import Database
+from paradropd.uplink import DeviceSide, UplinkService
+from paradropd.uplink.service import Accept, Identity, MakeLink
 from paradropd.web.accounts import Accounts, owasp_hasher
 from paradropd.web.limiter import Limit, Limiter
 from paradropd.web.people import People
@@ -85,7 +89,9 @@ class Device:
         make_engine: Callable[[Home, Callable[[InstanceKey], float | None]], Engine],
         logs: LogStore,
         version: str,
-        pdid: Callable[[], str | None] = lambda: None,
+        identity: Identity,
+        make_link: MakeLink = link,
+        accept: Accept = claim.accept,
     ) -> None:
         self.settings = settings
         self.home = Home.of(settings)
@@ -108,6 +114,8 @@ class Device:
         )
         self.realm = Realm(reactor, self._demand, options)
         self._session = BaseSession(self.realm.config())
+        self._border = DeviceSide(self.realm.config())
+        self._looking: IDelayedCall | None = None
         self.collector = Collector(logs, reactor, lambda source, seq: self._publish(uris.ON_LOG, source, seq))
         logs.appended = self._log_grew
 
@@ -130,7 +138,7 @@ class Device:
             door=self._door,
             health=self._health,
             states=self.keeper.states,
-            router_id=pdid() or settings.device_name,
+            router_id=identity.info.pdid or settings.device_name,
             times=Times(settle=settings.settle, grace=settings.stop_grace),
         )
         self._changes = Changes(
@@ -164,9 +172,24 @@ class Device:
             address_of=self._address_of,
         )
         people = People(accounts, self.tokens, lambda: self.url)
+        self.uplink = UplinkService(
+            reactor=reactor,
+            wall=wall,
+            identity=identity,
+            device=self._border,
+            demand=self._demand,
+            shares=self._shares,
+            subscriptions=lambda: self.realm.subscriptions(self._border),
+            announce=self._say_uplink,
+            name=settings.device_name,
+            transport=settings.uplink_transport,
+            make_link=make_link,
+            accept=accept,
+        )
         node = Node(
             name=settings.device_name,
-            pdid=pdid,
+            pdid=lambda: identity.info.pdid,
+            uplink=lambda: self.uplink.status,
             version=version,
             mode=settings.mode,
             home=self.home.root,
@@ -178,7 +201,7 @@ class Device:
         self._chutes = chutes
         self._procedures: dict[str, Procedure] = collect(
             [
-                NodeApi(node),
+                NodeApi(node, self.uplink),
                 ChutesApi(chutes, self.keeper, self._changes),
                 ChangesApi(change_store),
                 LogsApi(logs),
@@ -210,7 +233,10 @@ class Device:
         """
         await self.realm.start()
         self.realm.attach(self._session)
+        self.realm.attach(self._border, DaemonPeer("uplink"), interrupts=True)
         await register(self._session, self._procedures)
+        self.realm.watch_subscriptions(self._subscriptions_changed)
+        await self.uplink.start()
         self._changes.abandon()
         self.realm.listen(self.home.control_socket, LOCAL_PERSON, mode=0o660)
         if self.settings.mode is Mode.PRODUCTION:
@@ -263,7 +289,10 @@ class Device:
             await self._stop_chutes()
         await self.engine.close()
         self.collector.stop()
+        await self.uplink.stop()
         await self.realm.stop()
+        if self._looking is not None and self._looking.active():
+            self._looking.cancel()
         self._closing.close()
 
     async def _stop_chutes(self) -> None:
@@ -281,6 +310,21 @@ class Device:
     def _demand(self, uri: str) -> Permission | None:
         declared = self._procedures.get(uri)
         return declared.permission if declared is not None else None
+
+    def _shares(self, chute: str) -> Sequence[str]:
+        try:
+            return self._chutes.get(chute).release.manifest.fabric.shares
+        except ChuteNotFound:
+            return ()
+
+    def _subscriptions_changed(self) -> None:
+        # Later, and once for many: the router is in the middle of it.
+        if self._looking is None and not self._stopped:
+            self._looking = self._reactor.callLater(0, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self.uplink.subscriptions_changed()
 
     def _login(self, name: str, ticket: str) -> Peer:
         visitor = self.tokens.visitor(ticket)
@@ -321,6 +365,9 @@ class Device:
 
     def _say_change(self, record: ChangeRecord) -> None:
         self._publish(uris.ON_CHANGE, plain(record))
+
+    def _say_uplink(self, uplink: Uplink) -> None:
+        self._publish(uris.ON_UPLINK, plain(uplink))
 
     def _publish(self, topic: str, *args: Any) -> None:
         if self._session.is_attached():

@@ -9,11 +9,11 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TextIO
 
 import txaio
 from twisted.internet.defer import Deferred
@@ -36,12 +36,23 @@ M_MMAP_THRESHOLD = -3
 """Of malloc.h."""
 
 
+CLAIM_TOKEN = "PARADROP_CLAIM_TOKEN"  # noqa: S105 - a name
+"""Environment variable."""
+
+
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="paradropd", description="Run this machine as a Paradrop device.")
     parser.add_argument("--home", metavar="DIR", help="keep all state and runtime files below DIR")
     parser.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.LOCAL.value)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY:VALUE", help="override a setting; may be given several times"
+    )
+    parser.add_argument(
+        "--claim",
+        nargs=2,
+        metavar=("URL", "TOKEN"),
+        help="join that server as soon as it can be reached; a TOKEN of - is read from the environment variable "
+        f"{CLAIM_TOKEN} or the first line of stdin, where nobody who lists processes sees it",
     )
     parser.add_argument("--quiet", action="store_true", help="log to the home's log only, not to the console")
     parser.add_argument("--version", action="version", version=f"paradropd {version('paradrop')}")
@@ -59,7 +70,8 @@ def run(argv: Sequence[str]) -> int:
             home = Home.of(settings)
             home.make()
             closing.enter_context(home.lock())
-            return _serve(settings, home, load, closing, quiet=options.quiet)
+            claim = claim_of(options.claim, os.environ, sys.stdin)
+            return _serve(settings, home, load, closing, quiet=options.quiet, claim=claim)
         except ParadropException as problem:
             print(f"paradropd: {problem}", file=sys.stderr)
             return problem.exit_code
@@ -84,7 +96,24 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing: ExitStack, *, quiet: bool) -> int:
+def claim_of(given: Sequence[str] | None, environment: MutableMapping[str, str], stdin: TextIO) -> tuple[str, str] | None:
+    """URL and token of ``--claim``. The token of the *environment* is taken out of it: chutes and engines must not inherit it."""
+    hidden = environment.pop(CLAIM_TOKEN, "")
+    if given is None:
+        return None
+    url, token = given
+    return url, (hidden or stdin.readline().strip()) if token == "-" else token  # noqa: S105 - no token is that short
+
+
+def _serve(
+    settings: Settings,
+    home: Home,
+    load: Callable[[], Settings],
+    closing: ExitStack,
+    *,
+    quiet: bool,
+    claim: tuple[str, str] | None,
+) -> int:
     from twisted.internet import reactor as global_reactor  # noqa: TID251 - this is the entry point
 
     reactor: Any = global_reactor
@@ -112,7 +141,7 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
         ),
         logs=logs,
         version=version("paradrop"),
-        pdid=lambda: nexus.PDID,
+        identity=nexus,
     )
     exit_code = 0
 
@@ -120,6 +149,9 @@ def _serve(settings: Settings, home: Home, load: Callable[[], Settings], closing
         try:
             await device.start()
             log.info("ready: {url}", url=device.url)
+            if claim is not None:
+                claiming = Deferred.fromCoroutine(device.uplink.claim(*claim))
+                claiming.addErrback(lambda failure: log.failure("the claim failed in an unforeseen way", failure=failure))
             await device.run_chutes()
         except ParadropException as problem:
             log.error("{problem}", problem=problem)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from paradrop.base.seams import WallClock
-from paradrop.values import ChuteState, ChuteStatus, NodeInfo
+from paradrop.values import ChuteState, ChuteStatus, NodeInfo, Uplink
 from paradropd.engine.port import Engine
 
 
@@ -38,6 +38,7 @@ class Node:
         wall: WallClock,
         engine: Engine,
         chutes: Callable[[], Iterable[ChuteStatus]],
+        uplink: Callable[[], Uplink] = Uplink,
     ) -> None:
         self._name = name
         self._pdid = pdid
@@ -48,6 +49,7 @@ class Node:
         self._wall = wall
         self._engine = engine
         self._chutes = chutes
+        self._uplink = uplink
         self._started = wall()
         self._process = psutil.Process()
 
@@ -75,4 +77,5 @@ class Node:
             disk_total=disk.total,
             disk_free=disk.free,
             agent_memory=self._process.memory_info().rss,
+            uplink=self._uplink(),
         )

@@ -27,8 +27,8 @@ from twisted.web.iweb import IAgent
 from paradrop.base.seams import inline
 from paradrop.logstore import LogStore
 from paradrop.source import SourceLimits
+from paradrop.source.blobs import MAX_PIECE, Blobs
 from paradrop.values import ChangeRecord, ChuteStatus, ProcedureInfo, SourceTree, TreeEntry
-from paradropd.blobs import MAX_PIECE, Blobs
 from paradropd.changes.perform import Performer, Times
 from paradropd.changes.service import Changes
 from paradropd.changes.steps import Step

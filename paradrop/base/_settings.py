@@ -92,6 +92,8 @@ class Settings:
     ping_interval: float = _setting(10.0, "seconds between two pings on a link", least=1, most=3600)
     ping_timeout: float = _setting(10.0, "seconds until a ping without an answer ends the link", least=1, most=3600)
     max_message_size: int = _size(4 * MIB, "largest WAMP message, from 1 MiB to 16 MiB", least=MIB, most=16 * MIB)
+    uplink_transport: str = _setting("rawsocket", "how the server is reached; websocket passes where nothing else does",
+                                     choices=("rawsocket", "websocket"))  # fmt: skip
     lean_router: bool = _setting(True, "keep packages that a router never uses out of memory")
 
     log_level: str = _setting("info", "least level that the daemon's own log keeps",

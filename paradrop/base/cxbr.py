@@ -36,6 +36,8 @@ class BaseSession(ApplicationSession):
     """
 
     deadline: float = DEADLINE
+    translates: bool = True
+    """Whether errors of our tree arrive as themselves; a session that only passes calls on leaves every error as it is."""
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
@@ -44,8 +46,9 @@ class BaseSession(ApplicationSession):
         self._reactor: IReactorTime | None = extra.get("reactor")
         self._joined: Deferred[BaseSession] | None = None
         self.factory: Reconnecting | None = None
-        for kind in tree():
-            self.define(kind, kind.uri())
+        if self.translates:
+            for kind in tree():
+                self.define(kind, kind.uri())
 
     @property
     def prefix(self) -> str:
@@ -63,20 +66,23 @@ class BaseSession(ApplicationSession):
         extra: dict[str, Any] | None = None,
         reconnect: bool = True,
         reactor: Any = None,
+        authority: str = "",
     ) -> Deferred[BaseSession]:
         """Attach a new session to the router at *address* and fire with it once it has joined *realm*.
 
-        *address* is ``unix:/path`` or ``rs://host:port`` (RawSocket), ``ws://…`` or ``wss://…`` (WebSocket). *extra* reaches the
-        session as ``config.extra``. With *reconnect* the link is tried for ever, and each new link is a new session of this
-        class; without, the result fails with :class:`Unreachable` or :class:`AuthenticationError`. *start_reactor* runs the
-        reactor until it is stopped (for scripts); *debug* writes what is sent and received to the log.
+        *address* is ``unix:/path``, ``rs://host:port`` or ``rss://host:port`` (RawSocket, the latter with TLS), ``ws://…`` or
+        ``wss://…`` (WebSocket). *authority* is the certificate (PEM) to verify the server's by, instead of the system's
+        authorities. *extra* reaches the session as ``config.extra``. With *reconnect* the link is tried for ever, and each new
+        link is a new session of this class; without, the result fails with :class:`Unreachable` or
+        :class:`AuthenticationError`. *start_reactor* runs the reactor until it is stopped (for scripts); *debug* writes what is
+        sent and received to the log.
         """
         reactor = reactor or _global_reactor()
         joined: Deferred[BaseSession] = Deferred()
         config = ComponentConfig(realm=realm, extra={**(extra or {}), "pdid": pdid, "reactor": reactor})
         sessions = BaseSessionFactory(config, joined)
         sessions.session = cls
-        connect(reactor, address, sessions, reconnect)
+        connect(reactor, address, sessions, reconnect, authority)
         if debug:
             import txaio
 
@@ -188,7 +194,9 @@ class BaseSessionFactory(ApplicationSessionFactory):
     def failed(self, reason: Failure) -> None:
         """The link could not be made, or is gone, and is not tried again."""
         if self.deferred is not None and not self.deferred.called:
-            self.deferred.errback(Failure(Unreachable(f"no link: {reason.getErrorMessage()}")))
+            problem = Unreachable(f"no link: {reason.getErrorMessage()}")
+            problem.__cause__ = reason.value  # whoever knows more about the transport can tell more from it
+            self.deferred.errback(Failure(problem))
 
 
 def _global_reactor() -> Any:

@@ -22,6 +22,7 @@
     ├── StorageFull                      no room to write state down
     ├── DeadlineExceeded                 no answer in time
     ├── Unreachable                      nobody answers at that address
+    │   └── DeviceOffline                … the server knows the device, which is not connected
     ├── EngineError                      the engine said no
     │   ├── EngineUnavailable            … or says nothing at all
     │   ├── BuildFailed
@@ -33,7 +34,9 @@
         ├── InvalidCredentials
         ├── ModelNotFound
         ├── PdidError
-        └── PdidExclusionError
+        ├── PdidExclusionError
+        ├── InvitationRefused            a claim token or login code that is not (or no more) good
+        └── DatabaseUnavailable          the server's database is locked, full or away
 
 The class docstring is the sentence a person reads when the error says nothing more exact. Each class knows its exit code
 (``pdtools``), its HTTP status (the web API) and its WAMP error URI (``cxbr`` maps it in both directions), and whether
@@ -219,6 +222,12 @@ class Unreachable(ParadropException):
     retry = True
 
 
+class DeviceOffline(Unreachable):
+    """The device is not connected to its server now."""
+
+    slug = "device_offline"
+
+
 class EngineError(ParadropException):
     """The engine could not do that."""
 
@@ -299,6 +308,23 @@ class PdidExclusionError(PdServerException):
 
     http_status = 409
     slug = "pdid_exclusion"
+
+
+class InvitationRefused(PdServerException):
+    """That token is not good: it was used already, has expired, or never was one."""
+
+    exit_code = 77
+    http_status = 403
+    slug = "invitation_refused"
+
+
+class DatabaseUnavailable(PdServerException):
+    """The server cannot write to its database now; nothing was changed."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits(3)
+    http_status = 503
+    slug = "database_unavailable"
+    retry = True
 
 
 def tree(root: type[ParadropException] = ParadropException) -> Iterator[type[ParadropException]]:

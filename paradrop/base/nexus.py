@@ -149,6 +149,13 @@ class NexusBase:
         self.info.contents.update(contents)
         self.PDID = pdid
 
+    def unprovision(self) -> None:
+        """Be nobody again. Raises ``StorageFull``; nothing has changed then."""
+        contents = {**self.info.contents, "pdid": None, "pdserver": "", "wampRouter": ""}
+        writeYaml(contents, self.config.config_file)
+        self.info.contents.update(contents)
+        self.PDID = None
+
     def provisioned(self) -> bool:
         """Whether this device has an id."""
         return bool(self.info.pdid)
@@ -165,6 +172,10 @@ class NexusBase:
             return self._key_path(name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
+
+    def removeKey(self, name: str) -> None:
+        """Forget the key saved under *name*, if there is one. Raises :class:`InvalidInput` for a bad name."""
+        self._key_path(name).unlink(missing_ok=True)
 
     def _key_path(self, name: str) -> Path:
         if not KEY_NAME.fullmatch(name):

@@ -69,6 +69,8 @@ class Fabric:
     uses: tuple[str, ...] = ()
     """What the chute may call and subscribe to besides its own space: URIs below the device's address space, resolved by
     :func:`paradrop.uris.resolve`; ``.*`` at the end means everything below."""
+    shares: tuple[str, ...] = ()
+    """Which of its own names chutes of other devices may call and subscribe to: ``greet``, ``data.*``, ``*`` for all."""
 
 
 class HealthCheck(StrEnum):

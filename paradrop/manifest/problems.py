@@ -98,6 +98,7 @@ def _formats() -> FormatChecker:
     add("command-line", str, quantities.words)
     add("folder", str, _check_folder)
     add("fabric-name", str, _check_fabric_name)
+    add("own-name", str, _check_own_name)
     return checker
 
 
@@ -124,6 +125,15 @@ def _check_fabric_name(text: str) -> None:
         raise ValueError(f"{text!r} does not begin with the name of a chute or of an area of the device")
     elif stem == text and not rest:
         raise ValueError(f"{text!r} is only the first part of a name; everything below it is '{text}.*'")
+
+
+def _check_own_name(text: str) -> None:
+    """Holds for what stands after a chute's own name, with or without ``.*``, and for ``*``."""
+    stem = text.removesuffix(".*")
+    if text != "*" and ("*" in stem or not uris.is_uri(stem)):
+        raise ValueError(f"{text!r} is none of the chute's own names, such as greet, data.* or *")
+    if stem.startswith("org.") or stem == "org":
+        raise ValueError(f"{text!r} is a whole name; a chute's own are written without its name, such as greet")
 
 
 def _sentences(error: ValidationError) -> Iterator[tuple[Path, str]]:

@@ -25,9 +25,13 @@ def manifest(document: Mapping[str, Any]) -> Manifest:
         environment=_environment(document),
         services=tuple(_service(name, service, defaults) for name, service in services.items()),
         web=Web(service=web.get("service", only), port=int(web["port"])) if web else None,
-        fabric=Fabric(uses=tuple(dict.fromkeys(document.get("fabric", {}).get("uses", ())))),
+        fabric=_fabric(document.get("fabric", {})),
         health=_health(document["health"], only) if "health" in document else None,
     )
+
+
+def _fabric(document: Mapping[str, Any]) -> Fabric:
+    return Fabric(uses=tuple(dict.fromkeys(document.get("uses", ()))), shares=tuple(dict.fromkeys(document.get("shares", ()))))
 
 
 def _short_form(document: Mapping[str, Any]) -> dict[str, Any]:

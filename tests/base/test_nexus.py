@@ -287,3 +287,20 @@ def test_attr_wrapper() -> None:
 
 def test_there_is_no_nexus_before_the_entry_point_makes_one() -> None:
     assert nexus.core is None
+
+
+def test_unprovision_makes_it_nobody_again(device: NexusBase) -> None:
+    device.provision("pd.acme.r1", "https://server.example:8443", "rss://server.example:8443")
+    device.unprovision()
+    assert (device.provisioned(), device.PDID) == (False, None)
+    again = make(device.config.home)
+    assert (again.info.pdid, again.info.pdserver, again.info.wampRouter) == (None, "", "")
+
+
+def test_a_key_that_is_removed_is_gone(device: NexusBase) -> None:
+    device.saveKey("secret", "device")
+    device.removeKey("device")
+    device.removeKey("device")
+    assert device.getKey("device") is None
+    with pytest.raises(InvalidInput):
+        device.removeKey("../device")

@@ -22,11 +22,11 @@ from paradrop.base.exceptions import NotFound, Unreachable
 from paradrop.base.seams import in_thread
 from paradrop.manifest import FILE_NAME
 from paradrop.source import read_piece, scan
+from paradrop.source.sending import send
 from paradrop.source.walk import Scan
 from paradrop.values import ChangeRecord, ChangeState, SourceTree, read
 from pdtools.device import Device
 from pdtools.fabric import Event, Fabric, Inbox
-from pdtools.send import send
 from pdtools.target import Target
 from pdtools.wamp import dial
 

@@ -26,6 +26,10 @@ SECTIONS = {
     "deploy": "bench.deploy",
     "logs": "bench.history",
     "tail": "bench.tail",
+    "hops": "bench.hops",
+    "fleet": "bench.fleet",
+    "growth": "bench.growth",
+    "cluster": "bench.cluster",
 }
 """The module of each section; its ``measure(place)`` returns a ``bench.report.Section``."""
 

@@ -15,12 +15,14 @@ from twisted.python.failure import Failure
 from paradrop.base._inifile import read_ini
 from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import EngineError, EngineUnavailable, StorageFull
+from paradrop.base.nexus import NexusBase
 from paradrop.base.seams import inline
 from paradrop.base.settings import Settings, resolve
 from paradrop.logstore import LogStore
+from paradrop.permissions import Person, Role
 from paradropd.engine.memory import MemoryEngine
 from paradropd.home import Home
-from paradropd.permissions import Peer, Person, Role
+from paradropd.permissions import Peer
 from paradropd.storage import Database
 from paradropd.testing import World, result_of
 
@@ -102,10 +104,13 @@ class MemoryReactor(MemoryReactorClock):
 class Box:
     """A whole device in memory: the real realm, with sessions of whoever a test wants to be."""
 
-    def __init__(self, folder: Path) -> None:
+    make_reactor = MemoryReactor
+
+    def __init__(self, folder: Path, reactor: MemoryReactor | None = None, **parts: Any) -> None:
+        """*parts* are more parameters of the device."""
         from paradropd.device import Device  # only now: it imports the router
 
-        self.reactor = MemoryReactor()
+        self.reactor = reactor or self.make_reactor()
         self.engine = RefusingEngine(self.reactor, self.wall)
 
         def load() -> Settings:
@@ -115,6 +120,7 @@ class Box:
         self.home = Home.of(settings)
         self.home.make()
         self.logs = LogStore(settings.log_dir, self.wall)
+        self.nexus = NexusBase(stealStdio=False, printToConsole=False, config=settings, logs=self.logs, wall=self.wall)
         self.device = Device(
             reactor=self.reactor,
             wall=self.wall,
@@ -124,6 +130,8 @@ class Box:
             make_engine=lambda home, seen: self.engine,
             logs=self.logs,
             version="1.2.3",
+            identity=self.nexus,
+            **parts,
         )
         self.owner = BaseSession(self.device.realm.config())
 
@@ -162,6 +170,12 @@ class Box:
     def advance(self, seconds: float) -> None:
         for _ in range(round(seconds * 20)):
             self.reactor.advance(0.05)
+
+
+@pytest.fixture
+def box_class() -> type[Box]:
+    """For tests that build a device out of parts of their own."""
+    return Box
 
 
 @pytest.fixture

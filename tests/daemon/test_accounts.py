@@ -23,7 +23,7 @@ from paradrop.base.exceptions import (
     TooManyAttempts,
 )
 from paradrop.base.seams import inline
-from paradropd.permissions import Person, Role
+from paradrop.permissions import Person, Role
 from paradropd.web.accounts import MOST_WAITING, Accounts, owasp_hasher
 
 case = SynchronousTestCase()

@@ -12,7 +12,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from paradrop.base.exceptions import InvalidInput, InvalidSource, NotFound, StorageFull
-from paradropd.blobs import MAX_PIECE, SPARED, Blobs
+from paradrop.source.blobs import MAX_PIECE, SPARED, Blobs
 
 DATA = b"hello, world"
 

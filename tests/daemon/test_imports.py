@@ -57,11 +57,15 @@ def imports(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("package", "place"),
-    [("docker", "paradropd/engine/docker/"), ("crossbar", "paradropd/fabric/")],
+    ("package", "places"),
+    [
+        ("docker", ("paradropd/engine/docker/",)),
+        ("crossbar", ("paradropd/fabric/", "pdserver/gate/")),
+        ("sqlalchemy", ("pdserver/registry/", "pdserver/testing/")),
+    ],
 )
-def test_a_vendors_package_has_one_place(project: Path, package: str, place: str) -> None:
+def test_a_vendors_package_has_its_place(project: Path, package: str, places: tuple[str, ...]) -> None:
     folders = [project / "paradrop", project / "daemon", project / "tools"]
     users = {module for folder in folders for module, imported in imports(folder) if imported == package}
     assert users
-    assert {module for module in users if not module.startswith(place)} == set()
+    assert {module for module in users if not module.startswith(places)} == set()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from importlib.metadata import version
 
 import pytest
 
-from paradropd.main import arguments
+from paradropd.main import CLAIM_TOKEN, arguments, claim_of
 
 
 def test_defaults() -> None:
@@ -18,6 +19,22 @@ def test_defaults() -> None:
 
 def test_settings_may_be_given_several_times() -> None:
     assert arguments(["--set", "settle:1", "--set", "engine:memory"]).set == ["settle:1", "engine:memory"]
+
+
+class TestClaim:
+    def test_url_and_token(self) -> None:
+        assert claim_of(arguments(["--claim", "server.example", "pd1.a.b"]).claim, {}, io.StringIO()) == (
+            "server.example",
+            "pd1.a.b",
+        )
+        assert claim_of(arguments([]).claim, {}, io.StringIO()) is None
+
+    def test_a_token_that_no_list_of_processes_shows(self) -> None:
+        given = arguments(["--claim", "server.example", "-"]).claim
+        assert claim_of(given, {}, io.StringIO("pd1.a.b\nmore\n")) == ("server.example", "pd1.a.b")
+        environment = {CLAIM_TOKEN: "pd1.c.d", "HOME": "/"}
+        assert claim_of(given, environment, io.StringIO("pd1.a.b")) == ("server.example", "pd1.c.d")
+        assert environment == {"HOME": "/"}, "what the daemon starts must not inherit it"
 
 
 @pytest.mark.parametrize("argv", [["--mode", "fast"], ["--colour"], ["more"]])

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from paradrop.base.exceptions import EngineUnavailable, StorageFull
+from paradrop.source.blobs import SPARED
 from paradrop.values import ChangeState
-from paradropd.blobs import SPARED
 from paradropd.changes.steps import Forget, OpenSocket, Step, Tidy
 from paradropd.engine.port import BuildSpec, InstanceKey, InstanceSpec
 from paradropd.testing import World, result_of

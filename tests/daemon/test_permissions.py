@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from paradrop import uris
-from paradropd.permissions import ChutePeer, DaemonPeer, Peer, Permission, Person, Role, grants, may
+from paradrop.permissions import Permission, Person, Role, grants
+from paradropd.permissions import ChutePeer, DaemonPeer, Peer, may
 
 ACTIONS = ("call", "register", "publish", "subscribe")
 OWNER, OPERATOR, VIEWER = (Person("ada", role) for role in Role)

@@ -17,9 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from paradrop import uris
 from paradrop.base.exceptions import ChuteNotFound, InteralException, InvalidInput
+from paradrop.permissions import Permission, Person, Role
+from paradrop.procedure import Procedure, collect, procedure, register
 from paradrop.values import TreeEntry
-from paradropd.api.procedure import Procedure, collect, procedure, register
-from paradropd.permissions import Permission, Person, Role
 
 
 class Things:

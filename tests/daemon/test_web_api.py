@@ -20,7 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from paradrop.base.seams import Threads, inline
-from paradropd.permissions import Permission, Person, Role
+from paradrop.permissions import Permission, Person, Role
 from paradropd.web.accounts import Accounts
 from paradropd.web.limiter import Limit, Limiter
 from paradropd.web.login import Link

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from paradrop.base.exceptions import AuthenticationError, Conflict, InvalidInput, NotFound
 from paradrop.base.seams import inline
-from paradropd.permissions import Person, Role
+from paradrop.permissions import Person, Role
 from paradropd.web.accounts import Accounts
 from paradropd.web.people import People
 from paradropd.web.tokens import CodeKind, Tokens

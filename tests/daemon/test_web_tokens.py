@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from paradrop.base.exceptions import AuthenticationError
-from paradropd.permissions import ChutePeer, Person, Role
+from paradrop.permissions import Person, Role
+from paradropd.permissions import ChutePeer
 from paradropd.web.tokens import GRACE, LONGEST, MOST_CODES, MOST_TOKENS, CodeKind, Tokens
 
 OWNER = Person("owner", Role.OWNER)

@@ -20,8 +20,9 @@ from paradrop import uris
 from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import NotFound, NotPermitted
 from paradrop.manifest import parse
+from paradrop.permissions import Person, Role
 from paradropd.fabric import Realm
-from paradropd.permissions import ChutePeer, Person, Role
+from paradropd.permissions import ChutePeer
 
 SOON = 15
 """Seconds that something may take which takes a fraction of one on a machine that is not busy."""

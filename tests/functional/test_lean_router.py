@@ -27,7 +27,8 @@ from autobahn.wamp.types import CallOptions, PublishOptions, RegisterOptions, Su
 from paradrop.base.cxbr import BaseSession
 from paradropd.fabric import Realm, RealmOptions
 from paradropd.fabric.lean import UNUSED
-from paradropd.permissions import ChutePeer, Permission, Person, Role
+from paradrop.permissions import Permission, Person, Role
+from paradropd.permissions import ChutePeer
 
 
 async def scenario(folder):

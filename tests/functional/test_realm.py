@@ -34,10 +34,12 @@ from paradrop.base.exceptions import (
     TooManyAttempts,
     Unreachable,
 )
+from paradrop.permissions import Permission, Person, Role
+from paradrop.routing.quota import Limits
 from paradropd.fabric import Realm, RealmOptions
-from paradropd.fabric.quota import KEPT, PENDING
-from paradropd.permissions import ChutePeer, Peer, Permission, Person, Role
+from paradropd.permissions import ChutePeer, Peer
 
+KEPT, PENDING = Limits().kept, Limits().pending
 DEMANDED = {
     uris.local("chutes.list"): Permission.VIEW,
     uris.local("chutes.deploy"): Permission.OPERATE,

@@ -42,7 +42,7 @@ services:
     command: [redis-server, --save, ""]
     environment: {A: "x y"}
 web: {service: collector, port: 8080}
-fabric: {uses: [clock.*, node.info, org.paradrop.local.chute.x.y, clock.*]}
+fabric: {uses: [clock.*, node.info, org.paradrop.local.chute.x.y, clock.*], shares: [greet, data.*, greet]}
 health: {service: store, command: redis-cli ping, interval: 5s, timeout: 0.5, retries: 4, start: 1m}
 """
 
@@ -95,6 +95,7 @@ def test_tcp_and_udp_are_different_ports(whole: Manifest) -> None:
 
 def test_fabric_web_and_health(whole: Manifest) -> None:
     assert whole.fabric.uses == ("clock.*", "node.info", "org.paradrop.local.chute.x.y")
+    assert whole.fabric.shares == ("greet", "data.*")
     assert whole.web == Web(service="collector", port=8080)
     health = whole.health
     assert health is not None

@@ -134,6 +134,12 @@ def test_reserved_names(name: str) -> None:
         ("fabric: {uses: ['a.*.b']}", "fabric.uses[0]: 'a.*.b' is not a name on the fabric, such as clock.now or clock.*"),
         ("fabric: {uses: ['a b.c']}", "fabric.uses[0]: 'a b.c' is not a name on the fabric, such as clock.now or clock.*"),
         ("fabric: {uses: [wamp.session.list]}", "fabric.uses[0]: 'wamp.session.list' belongs to the router; no chute may use it"),
+        ("fabric: {shares: ['a.*.b']}", "fabric.shares[0]: 'a.*.b' is none of the chute's own names, such as greet, data.* or *"),
+        ("fabric: {shares: ['']}", "fabric.shares[0]: '' is none of the chute's own names, such as greet, data.* or *"),
+        (
+            "fabric: {shares: [org.paradrop.x]}",
+            "fabric.shares[0]: 'org.paradrop.x' is a whole name; a chute's own are written without its name, such as greet",
+        ),
         ("fabric: {uses: ['wamp.*']}", "fabric.uses[0]: 'wamp.*' belongs to the router; no chute may use it"),
         ("fabric: {uses: ['org.*']}", "fabric.uses[0]: 'org.*' is outside org.paradrop., where everything of Paradrop is"),
     ],

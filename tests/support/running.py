@@ -24,10 +24,13 @@ class RunningDevice:
     settings: tuple[str, ...] = ()
     bin: Path = BIN
     """Where the two programs are."""
+    before: tuple[str, ...] = ()
+    """A command that runs the programs, such as ``ip netns exec NAME``."""
     process: subprocess.Popen[str] | None = field(default=None)
 
     def start(self) -> None:
         command = [
+            *self.before,
             self.bin / "paradropd",
             "--home",
             str(self.home),

@@ -11,8 +11,9 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from paradrop.base.exceptions import ChuteNotFound, InvalidSource, StorageFull, Unreachable
+from paradrop.source import sending as send
 from paradrop.values import ChangeKind, ChangeState, ChuteStatus, SourceTree, StepRecord, StepState, plain, read
-from pdtools import send, watch
+from pdtools import watch
 from pdtools.testing import Bench
 
 MANIFEST = """

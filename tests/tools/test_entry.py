@@ -31,8 +31,13 @@ EVERY = commands(cli)
 def test_the_commands() -> None:
     assert {" ".join(path) for path in EVERY} == {
         "call", "changes", "chute", "chute init", "chute validate", "config", "config get", "config set", "config show",
-        "dashboard", "deploy", "logs", "people", "people add", "people list", "people remove", "procedures", "ps", "publish",
-        "remove", "restart", "start", "status", "stop", "subscribe",
+        "dashboard", "deploy", "logs", "people", "people add", "people list", "people remove", "procedures", "provision", "ps",
+        "publish", "remove", "restart", "server", "server audit", "server claim-token", "server create-device",
+        "server devices", "server groups", "server groups add", "server groups join", "server groups leave",
+        "server groups list", "server groups remove", "server list", "server login", "server logout", "server remove-device",
+        "server status", "server users", "server users add", "server users forget-key", "server users grant",
+        "server users invite", "server users keys", "server users list", "server users remove", "server users revoke",
+        "server wanted", "start", "status", "stop", "subscribe", "unprovision",
     }  # fmt: skip
 
 
@@ -50,10 +55,25 @@ def test_every_command_explains_itself_with_an_example(bench: Bench, path: tuple
 
 
 SHOWS_DATA = ["status", "ps", "changes", "procedures", "logs", "call", "config show", "config get", "people list", "dashboard"]
-CHANGES = ["deploy", "start", "stop", "restart", "remove", "subscribe", "config set", "chute validate"]
+CHANGES = [
+    "deploy",
+    "start",
+    "stop",
+    "restart",
+    "remove",
+    "subscribe",
+    "config set",
+    "chute validate",
+    "provision",
+    "unprovision",
+]
+SERVER = [
+    "audit", "claim-token", "create-device", "devices", "groups", "groups list", "list", "login", "status", "users", "users add",
+    "users invite", "users keys", "users list", "wanted",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", SHOWS_DATA + CHANGES)
+@pytest.mark.parametrize("path", [*SHOWS_DATA, *CHANGES, *(f"server {name}" for name in SERVER)])
 def test_what_shows_data_can_show_it_as_json(bench: Bench, path: str) -> None:
     assert "--json" in bench.run(*path.split(), "--help").out
 
@@ -62,7 +82,10 @@ def test_the_version(bench: Bench) -> None:
     assert bench.run("--version").out.startswith("pdtools 1.")
 
 
-@pytest.mark.parametrize("arguments", [["frob"], ["call"], ["ps", "--frob"], ["--socket", "/a", "--home", "/b", "ps"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["frob"], ["call"], ["ps", "--frob"], ["--socket", "/a", "--home", "/b", "ps"], ["--home", "/b", "--target", "a.b", "ps"]],
+)
 def test_a_wrong_use_is_2_and_said_on_stderr(bench: Bench, arguments: list[str]) -> None:
     result = bench.run(*arguments)
     assert (result.code, result.out) == (2, "")

@@ -8,14 +8,25 @@ from typing import Any, TypeVar
 
 import pytest
 from autobahn.wamp.exception import ApplicationError, SerializationError, TransportLost
+from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from paradrop.base.exceptions import ChuteNotFound, InvalidInput, NotPermitted, ParadropException, Unreachable
+from paradrop.base.exceptions import (
+    AuthenticationError,
+    ChuteNotFound,
+    InvalidInput,
+    NotPermitted,
+    ParadropException,
+    Unreachable,
+)
+from paradrop.base.tls import EXPIRED, CertificateRefused
 from pdtools.fabric import Event, Fabric, Inbox
-from pdtools.wamp import CLOSE, WampFabric
+from pdtools.wamp import CLOSE, WampFabric, _no_server
 
 T = TypeVar("T")
 
@@ -154,3 +165,21 @@ def test_a_goodbye_ends_the_closing(fabric: Fabric, session: Session, clock: Clo
     session.gone()
     SynchronousTestCase().successResultOf(closing)
     assert clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("why", "kind", "said"),
+    [
+        (ConnectionRefusedError("111: refused"), Unreachable, r"^The server https://x does not answer: "),
+        (ConnectionDone(), Unreachable, "does not answer: the server closed the connection"),
+        (TLSError([("SSL routines", "", "certificate verify failed")]), AuthenticationError, "could not be verified"),
+        (CertificateRefused(EXPIRED, ("2020-01-01", "2021-01-01")), AuthenticationError, "expired on 2021-01-01"),
+        (VerificationError([]), AuthenticationError, "for another name"),
+        (None, Unreachable, "lets nobody in now: not ready"),
+    ],
+)
+def test_why_there_is_no_link_to_a_server(why: Exception | None, kind: type[Exception], said: str) -> None:
+    problem = Unreachable("not ready")
+    problem.__cause__ = why
+    with pytest.raises(kind, match=said):
+        raise _no_server("https://x", problem)

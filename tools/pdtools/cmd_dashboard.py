@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-from pdtools.app import App, device_command, json_option
-from pdtools.device import Device
+from pdtools.app import App, command, json_option
 
 
 @click.command(epilog="Example: pdtools dashboard --no-open")
 @click.option("--no-open", is_flag=True, help="Only print the address.")
 @json_option
-@device_command
-async def dashboard(app: App, device: Device, no_open: bool, as_json: bool) -> None:
+@command
+async def dashboard(app: App, no_open: bool, as_json: bool) -> None:
     """Print a one-time address of the dashboard, and open it where there is a display."""
-    link = await device.link()
+    app.only_here("The dashboard")
+    link = await app.with_device(lambda device: device.link())
     if as_json:
         app.show.json(link)
     else:

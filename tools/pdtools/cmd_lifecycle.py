@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from paradrop import uris
-from paradrop.base.exceptions import InvalidInput
 from paradrop.values import ChangeRecord
 from pdtools.app import App, command, json_option
 from pdtools.device import Device
@@ -34,12 +33,8 @@ def _simple(verb: str, procedure: str, help_text: str) -> click.Command:
 @click.pass_obj
 def remove(app: App, name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
     """Remove the chute NAME, and its data unless --keep-data."""
-    if not yes:
-        if not app.interactive:
-            raise InvalidInput("Nothing was removed: without a terminal to ask on, say --yes.")
-        what = f"Remove {name}" + ("?" if keep_data else " and all its data?")
-        if not click.confirm(what, err=True):
-            raise InvalidInput("Nothing was removed.")
+    place = f" from {app.pdid}" if app.pdid else ""
+    app.confirm(f"Remove {name}{place}" + ("?" if keep_data else " and all its data?"), yes, "Nothing was removed.")
 
     async def ask(device: Device) -> ChangeRecord:
         return await device.change_of(uris.CHUTES_REMOVE, name, keep_data)

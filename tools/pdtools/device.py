@@ -15,6 +15,7 @@ from paradrop.values import (
     ProcedureInfo,
     Setting,
     SourceTree,
+    Uplink,
     plain,
     read,
 )
@@ -22,7 +23,7 @@ from pdtools.fabric import Fabric
 
 T = TypeVar("T")
 SLOW = 120.0
-"""Seconds for what a device may have to think about: taking in a whole source tree."""
+"""Seconds for what a device may have to think about: taking in a whole source tree, or asking a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +92,12 @@ class Device:
 
     async def remove_person(self, name: str) -> Any:
         return await self.fabric.call(uris.local(uris.PEOPLE_REMOVE), name)
+
+    async def provision(self, url: str, token: str) -> Uplink:
+        """Join the server at *url*."""
+        return await self._ask(Uplink, uris.NODE_PROVISION, url, token, deadline=SLOW)
+
+    async def unprovision(self) -> Uplink:
+        """Leave the server."""
+        await self.fabric.call(uris.local(uris.NODE_UNPROVISION), deadline=SLOW)
+        return (await self.info()).uplink

@@ -22,11 +22,14 @@ async def staying(
     work: Callable[[Fabric], Awaitable[T]],
     clock: IReactorTime,
     tell: Callable[[str], None],
+    again: Callable[[], Awaitable[Fabric]] | None = None,
+    name: str = "the device",
 ) -> T:
     """Do *work* on a link, and again on a new one each time the link is lost; *tell* gets a sentence about both.
 
     *work* must be able to start over: what it has seen, it keeps outside. Errors of the first connection attempt, and errors of
-    *work* that a new link cannot mend, are raised.
+    *work* that a new link cannot mend, are raised. *again* makes the links after the first, where that takes more than
+    *connect*: as long as it raises :class:`Unreachable`, it is tried again. *name* is whom the link leads to.
     """
     fabric = await connect()
     while True:
@@ -38,8 +41,8 @@ async def staying(
                 raise
         finally:
             await fabric.close()
-        tell("The link to the device is lost; trying to connect again.")
-        fabric = await _again(connect, clock)
+        tell(f"The link to {name} is lost; trying to connect again.")
+        fabric = await _again(again or connect, clock)
         tell("Connected again.")
 
 
@@ -47,7 +50,7 @@ async def _again(connect: Callable[[], Awaitable[Fabric]], clock: IReactorTime) 
     wait = backoffPolicy(FIRST, LARGEST, factor=2, jitter=lambda: 0.0)
     attempt = 0
     while True:
-        await _pause(clock, wait(attempt))
+        await pause(clock, wait(attempt))
         try:
             return await connect()
         except (Unreachable, DeadlineExceeded, NotPermitted):
@@ -55,7 +58,8 @@ async def _again(connect: Callable[[], Awaitable[Fabric]], clock: IReactorTime) 
             attempt += 1
 
 
-async def _pause(clock: IReactorTime, seconds: float) -> None:
+async def pause(clock: IReactorTime, seconds: float) -> None:
+    """Wait."""
     over: Deferred[None] = Deferred()
     timer = clock.callLater(seconds, over.callback, None)
     try:

@@ -25,6 +25,13 @@ def since(text: str, now: float, zone: tzinfo | None = None) -> float:
         raise InvalidInput(f"{text!r} is no time: say 30s, 5m, 2h, 3d, or 2026-05-31T14:00") from None
 
 
+def duration(text: str) -> float:
+    """``30m``, ``24h``, ``7d`` as seconds. Raises :class:`InvalidInput`."""
+    if said := AGO.fullmatch(text.strip()):
+        return float(said[1]) * SECONDS[said[2]]
+    raise InvalidInput(f"{text!r} is no time: say 30m, 24h or 7d")
+
+
 def lasted(seconds: float) -> str:
     """A duration in its two largest units: ``3d 4h``, ``12m``, ``8s``; minutes and more leave the seconds out."""
     whole = max(0, int(seconds))

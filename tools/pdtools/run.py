@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 import webbrowser
@@ -13,7 +14,10 @@ from typing import Any, TypeVar
 import click
 
 from paradrop.base.exceptions import ParadropException
-from paradrop.uris import CHUTE_AREA, LOCAL
+from paradrop.claim import accept
+from paradrop.tokens import Token
+from paradrop.uris import CHUTE_AREA, LOCAL, SERVER
+from paradrop.values import Welcome
 from pdtools.app import App
 from pdtools.cli import cli
 from pdtools.driver import drive
@@ -36,12 +40,16 @@ def run(arguments: Sequence[str], reactor: Any) -> int:
     def driven(work: Coroutine[Any, Any, T]) -> T:
         return drive(reactor, work)
 
+    async def accepted(url: str, token: Token, public_key: str, label: str) -> Welcome:
+        return await accept(reactor, url, token, public_key, label)
+
     app = App(
         show=standard(),
-        place=Place(directory=Path.cwd(), home=Path.home(), uid=os.geteuid(), environment=os.environ),
+        place=Place(directory=Path.cwd(), home=Path.home(), uid=os.geteuid(), environment=os.environ, machine=platform.node()),
         wall=time.time,
         clock=reactor,
         dial=dialled,
+        accept=accepted,
         drive=driven,
         browser=webbrowser.open if _has_display(os.environ, sys.platform) else None,
         interactive=sys.stdin.isatty() and sys.stderr.isatty(),
@@ -71,7 +79,7 @@ def execute(arguments: Sequence[str], app: App) -> int:
 
 def _as_typed(sentence: str) -> str:
     """*sentence* with names as a person writes them: ``hello.greet``, not the whole URI."""
-    return sentence.replace(LOCAL + CHUTE_AREA, "").replace(LOCAL, "")
+    return sentence.replace(LOCAL + CHUTE_AREA, "").replace(LOCAL, "").replace(SERVER, "server.")
 
 
 def _has_display(environment: Mapping[str, str], platform: str) -> bool:

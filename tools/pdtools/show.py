@@ -44,6 +44,13 @@ THEME = Theme(
         "state.waiting": "dim",
         "state.done": "green",
         "state.rolled-back": "yellow",
+        "state.online": "green",
+        "state.offline": "yellow",
+        "state.unclaimed": "dim",
+        "state.connecting": "cyan",
+        "state.refused": "red",
+        "state.delivering": "cyan",
+        "state.delivered": "green",
     }
 )
 NO_WRAP = 10_000

@@ -10,7 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from paradrop import uris
-from paradrop.values import ChangeRecord, ChuteState, ChuteStatus, NodeInfo, ProcedureInfo, Setting, StepState
+from paradrop.values import (
+    ChangeRecord,
+    ChuteState,
+    ChuteStatus,
+    NodeInfo,
+    ProcedureInfo,
+    Setting,
+    StepState,
+    Uplink,
+    UplinkState,
+)
 from pdtools.moment import clock_time, lasted
 from pdtools.show import columns, facts, safe, state
 
@@ -24,6 +34,7 @@ def node(info: NodeInfo) -> Table:
     lines: dict[str, Text] = {
         "device": Text(info.name, style="name"),
         "pdid": Text(info.pdid or "not provisioned"),
+        **uplink(info.uplink, info.now),
         "paradropd": Text(f"{info.version}, {info.mode}, up {lasted(info.now - info.started)}, {decimal(info.agent_memory)}"),
         "chutes": Text(f"{info.running} of {info.chutes} running" if info.chutes else "none"),
         "engine": Text(engine) if info.engine.available else Text(f"{engine}: not available", style="state.failed"),
@@ -40,6 +51,15 @@ def node(info: NodeInfo) -> Table:
     lines["memory"] = Text(f"{decimal(info.memory_available)} free of {decimal(info.memory_total)}")
     lines["disk"] = Text(f"{decimal(info.disk_free)} free of {decimal(info.disk_total)}")
     return facts(lines)
+
+
+def uplink(link: Uplink, now: float) -> dict[str, Text]:
+    """How the device stands to its server, where it has one."""
+    if link.state is UplinkState.NONE:
+        return {}
+    since = f" for {lasted(now - link.since)}" if link.since is not None else ""
+    problem = f": {link.problem}" if link.problem else ""
+    return {"server": Text(link.server, style="link"), "uplink": state(link.state).append(since + problem, style="default")}
 
 
 def chutes(statuses: Sequence[ChuteStatus], now: float) -> Table:

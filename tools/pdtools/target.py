@@ -14,7 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from paradrop.base.exceptions import NotPermitted, Unreachable
+from paradrop.keys import Key
 
+TARGET_VARIABLE = "PARADROP_TARGET"
 HOME_VARIABLE = "PARADROP_HOME"
 SOCKET = Path("run/control.sock")
 """Where a home has its control socket."""
@@ -24,13 +26,27 @@ REMEDY = "Start a device with `make run` or `paradropd`, or say where one is wit
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """How to prove to a server who is asking."""
+
+    user: str
+    key: Key = field(repr=False)
+    authority: str = field(default="", repr=False)
+    """The certificate (PEM) to verify the server by; empty: by the system's authorities."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """One device."""
+    """One device, or one server."""
 
     address: str
-    """As :meth:`paradrop.base.cxbr.BaseSession.start` reads it: ``unix:/path``."""
+    """As :meth:`paradrop.base.cxbr.BaseSession.start` reads it: ``unix:/path``, ``rss://host:port``."""
     name: str
     """What to call it to a person."""
+    login: Login | None = None
+    """For a server; a control socket's file permissions say who may use it."""
+    pdid: str | None = None
+    """The device behind the server that is meant; None: whoever answers at the address itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,16 @@ class Where:
 
     socket: Path | None = None
     home: Path | None = None
+    target: str | None = None
+    """A device behind a server, by its pdid."""
+    server: str | None = None
+    """Which of several servers, by name or URL."""
+
+    def pdid(self, place: Place) -> str | None:
+        """The device behind a server that is meant; None: one on this machine."""
+        if self.target is not None or self.socket is not None or self.home is not None:
+            return self.target or None
+        return place.environment.get(TARGET_VARIABLE) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +75,8 @@ class Place:
     home: Path
     uid: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+    """This machine's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,27 +6,31 @@
     bench.realm.offer("hello.greet", lambda name: f"Hello, {name}!")
     assert bench.run("call", "hello.greet", "World").out == "Hello, World!\\n"
 
+The same device is behind a server too, as ``acme.r1``, once somebody has logged in there::
+
+    bench.log_in()
+    assert bench.run("--target", "acme.r1", "call", "hello.greet", "World").out == "Hello, World!\\n"
+
 A command runs to its end at once: whenever it waits for time, the clock is moved to the next thing that is due.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from click.testing import CliRunner
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from paradrop import uris
-from paradrop.base.cxbr import DEADLINE
-from paradrop.base.exceptions import DeadlineExceeded, NotFound, Unreachable
 from pdtools.app import App
-from pdtools.fabric import Event, Fabric
+from pdtools.fabric import Fabric
+from pdtools.fakes import FakeRealm, FakeServer
+from pdtools.known import Servers
 from pdtools.run import execute
 from pdtools.show import Show
 from pdtools.target import Kind, Place, Seen, Target
@@ -34,149 +38,6 @@ from pdtools.target import Kind, Place, Seen, Target
 T = TypeVar("T")
 EPOCH = 1_800_000_000.0
 """The time at which the clock starts, in seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What somebody called."""
-
-    uri: str
-    args: tuple[Any, ...]
-    keywords: Mapping[str, Any] = field(default_factory=dict)
-
-
-class FakeRealm:
-    """A device's realm: what is offered on it stays, links come and go. Names are short, as for ``pdtools call``."""
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or Clock()
-        self.up = True
-        """Whether a new link can be made."""
-        self.links: list[FakeFabric] = []
-        """Every link there ever was, the newest last."""
-        self.calls: list[Call] = []
-        self.published: list[Event] = []
-        self.target: Target | None = None
-        """What was dialled last."""
-        self._procedures: dict[str, Callable[..., Any]] = {}
-
-    def offer(self, name: str, function: Callable[..., Any]) -> None:
-        """Register *function*; it may return a Deferred."""
-        self._procedures[uris.resolve(name)] = function
-
-    def emit(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Publish an event, as the daemon or a chute would."""
-        event = Event(uris.resolve(name), args, kwargs)
-        for link in self.links:
-            link.hear(event)
-
-    def lose(self, back_after: float | None = None) -> None:
-        """Break every link; *back_after* seconds later a new one can be made (None: at once)."""
-        if back_after is not None:
-            self.up = False
-            self.clock.callLater(back_after, setattr, self, "up", True)
-        for link in self.links:
-            link.lose()
-
-    def called(self, name: str) -> list[Call]:
-        """The calls of one procedure, the oldest first."""
-        return [call for call in self.calls if call.uri == uris.resolve(name)]
-
-    async def dial(self, target: Target) -> Fabric:
-        """A new link. Raises :class:`Unreachable` while the realm is not :attr:`up`."""
-        self.target = target
-        if not self.up:
-            raise Unreachable(f"No device listens on {target.name}.")
-        self.links.append(FakeFabric(self))
-        return self.links[-1]
-
-    def answer(self, call: Call) -> Deferred[Any]:
-        """What the procedure says."""
-        self.calls.append(call)
-        if call.uri not in self._procedures:
-            raise NotFound(f"nobody has registered {call.uri}")
-        return maybeDeferred(self._procedures[call.uri], *call.args, **call.keywords)
-
-
-class FakeFabric:
-    """One link to a :class:`FakeRealm`: a :class:`pdtools.fabric.Fabric`."""
-
-    def __init__(self, realm: FakeRealm) -> None:
-        self.closed: Deferred[None] = Deferred()
-        self.subscriptions: list[tuple[str, str, Callable[[Event], None]]] = []
-        self._realm = realm
-        self._pending: list[Deferred[Any]] = []
-
-    @property
-    def connected(self) -> bool:
-        """Whether the link is there."""
-        return not self.closed.called
-
-    async def call(
-        self,
-        uri: str,
-        *args: Any,
-        keywords: Mapping[str, Any] | None = None,
-        deadline: float = DEADLINE,
-        on_progress: Callable[..., None] | None = None,
-    ) -> Any:
-        """See :meth:`pdtools.fabric.Fabric.call`."""
-        self._check()
-
-        def expired(result: object, seconds: float) -> NoReturn:
-            raise DeadlineExceeded(f"{uri} gave no answer within {seconds:g} s")
-
-        answer = self._realm.answer(Call(uri, args, dict(keywords or {})))
-        answer.addTimeout(deadline, self._realm.clock, expired)
-        self._pending.append(answer)
-        try:
-            return await answer
-        finally:
-            self._pending.remove(answer)
-
-    async def publish(self, uri: str, *args: Any, keywords: Mapping[str, Any] | None = None) -> None:
-        """See :meth:`pdtools.fabric.Fabric.publish`."""
-        self._check()
-        self._realm.published.append(Event(uri, args, dict(keywords or {})))
-
-    async def subscribe(self, handler: Callable[[Event], None], uri: str, match: str = "exact") -> None:
-        """See :meth:`pdtools.fabric.Fabric.subscribe`."""
-        self._check()
-        self.subscriptions.append((match, uri, handler))
-
-    async def close(self) -> None:
-        """See :meth:`pdtools.fabric.Fabric.close`."""
-        self._end()
-
-    def lose(self) -> None:
-        """Break the link: whatever waits for an answer gets none."""
-        self._end()
-        for answer in list(self._pending):
-            if not answer.called:
-                answer.errback(Failure(Unreachable("the link to the fabric is down")))
-
-    def hear(self, event: Event) -> None:
-        """Hand *event* to whoever subscribed to it."""
-        for match, uri, handler in list(self.subscriptions):
-            if self.connected and _matches(match, uri, event.topic):
-                handler(event)
-
-    def _end(self) -> None:
-        if not self.closed.called:
-            self.closed.callback(None)
-
-    def _check(self) -> None:
-        if not self.connected:
-            raise Unreachable("the link to the fabric is down")
-
-
-def _matches(match: str, pattern: str, topic: str) -> bool:
-    if match == "prefix":
-        return topic.startswith(pattern)
-    if match == "wildcard":
-        wanted, there = pattern.split("."), topic.split(".")
-        return len(wanted) == len(there) and all(one in ("", other) for one, other in zip(wanted, there, strict=True))
-    return topic == pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +50,41 @@ class Result:
 
 
 class Bench:
-    """Runs commands against a :class:`FakeRealm`."""
+    """Runs commands against a :class:`FakeRealm`, and a :class:`FakeServer` that it is connected to."""
 
     def __init__(self, directory: Path = Path("/nowhere"), *, terminal: bool = False, width: int = 100) -> None:
         """*directory*: where the commands run. *terminal*: whether somebody sits at the screen, *width* columns wide."""
         self.clock = Clock()
         self.realm = FakeRealm(self.clock)
+        self.server = FakeServer(self.clock)
+        self.server.connect("acme.r1", self.realm)
         self.directory = directory
         self.terminal = terminal
         self.width = width
         self.opened: list[str] = []
         """URLs opened in the browser."""
+        self.environment: dict[str, str] = {}
         self._interrupt_at: float | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the commands run, and as whom."""
+        home = self.directory / "home"
+        return Place(directory=self.directory, home=home, uid=1000, environment=self.environment, machine="laptop")
+
+    @property
+    def servers(self) -> Servers:
+        """Those that whoever runs the commands knows."""
+        return Servers.of(self.place)
+
+    def log_in(self, user: str = "ada") -> None:
+        """Have whoever runs the commands be *user* at the server."""
+        self.server.keys[self.servers.own_key().public] = user
+        self.servers.remember("shop", self.server.url, user, self.server.authority)
+
+    async def dial(self, target: Target) -> Fabric:
+        """A new link to what is meant."""
+        return await (self.realm if target.login is None else self.server).dial(target)
 
     def wall(self) -> float:
         """Seconds since the epoch, moving with the clock."""
@@ -215,10 +99,11 @@ class Bench:
         with CliRunner().isolation(input=input) as (out, err, _):
             app = App(
                 show=Show(sys.stdout, sys.stderr, terminal=self.terminal, width=self.width if self.terminal else None),
-                place=Place(directory=self.directory, home=Path("/home/ada"), uid=1000),
+                place=self.place,
                 wall=self.wall,
                 clock=self.clock,
-                dial=self.realm.dial,
+                dial=self.dial,
+                accept=self.server.accept,
                 drive=self._drive,
                 browser=self.opened.append,
                 interactive=self.terminal,

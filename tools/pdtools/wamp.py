@@ -9,15 +9,27 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from autobahn.wamp.exception import ApplicationError, Error, SerializationError
-from autobahn.wamp.types import CallOptions, CloseDetails, EventDetails, PublishOptions, SubscribeOptions
+from autobahn.wamp.types import CallOptions, Challenge, CloseDetails, EventDetails, PublishOptions, SubscribeOptions
+from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from paradrop.base.cxbr import DEADLINE, BaseSession
-from paradrop.base.exceptions import DeadlineExceeded, InvalidInput, NotPermitted, ParadropException, Unreachable
+from paradrop.base.exceptions import (
+    AuthenticationError,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    InvalidInput,
+    NotPermitted,
+    ParadropException,
+    Unreachable,
+)
+from paradrop.base.tls import explain
 from paradrop.uris import LOCAL_PDID
 from pdtools.fabric import Event, Fabric
-from pdtools.target import REMEDY, Target
+from pdtools.target import REMEDY, Login, Target
 
 CONNECT = 10.0
 """Seconds within which a device must have let a session in."""
@@ -25,14 +37,43 @@ CLOSE = 2.0
 """Seconds a leaving session waits for the router's goodbye."""
 
 
+NOT_READY = (
+    ApplicationError.NO_SUCH_PROCEDURE,
+    ApplicationError.NO_SUCH_ROLE,
+    ApplicationError.NO_SUCH_REALM,
+    ApplicationError.CANCELED,
+    DatabaseUnavailable.uri(),
+    DeadlineExceeded.uri(),
+)
+"""How a server that starts, and cannot say yet who may come in, turns a session away."""
+
+
 class _Session(BaseSession):
-    """Tells its fabric when the link ends."""
+    """Tells its fabric when the link ends; proves who is asking where a login says how."""
 
     gone: Callable[[], None] = staticmethod(lambda: None)
+
+    @property
+    def _login(self) -> Login | None:
+        login: Login | None = self.config.extra.get("login")
+        return login
+
+    def onConnect(self) -> None:
+        if self._login is None:
+            super().onConnect()
+        else:
+            self.join(self.config.realm, ["cryptosign"], authid=self._login.user, authextra=self._login.key.extra)
+
+    def onChallenge(self, challenge: Challenge) -> str:
+        if self._login is None:
+            raise AuthenticationError
+        return self._login.key.answer(challenge)
 
     def onLeave(self, details: CloseDetails) -> Any:
         # First of all: Autobahn fails the calls under way next, and their callers ask whether the link is still there.
         self.gone()
+        if details.reason in NOT_READY:
+            self._settle(Failure(Unreachable(f"it is not ready ({details.message or details.reason})")))
         return super().onLeave(details)
 
     def onDisconnect(self) -> None:
@@ -108,10 +149,18 @@ class WampFabric:
 async def dial(target: Target, reactor: IReactorTime) -> Fabric:
     """Join the realm of *target*.
 
-    Raises :class:`Unreachable` when nobody answers there within :data:`CONNECT` seconds, and ``AuthenticationError`` when the
-    device refuses.
+    Raises :class:`Unreachable` when nobody answers there within :data:`CONNECT` seconds, and :class:`AuthenticationError` when
+    whoever is there cannot be verified, or refuses.
     """
-    joining: Deferred[Any] = _Session.start(target.address, LOCAL_PDID, reconnect=False, reactor=reactor)
+    login = target.login
+    joining: Deferred[Any] = _Session.start(
+        target.address,
+        LOCAL_PDID,
+        reconnect=False,
+        reactor=reactor,
+        authority=login.authority if login else "",
+        extra={"login": login},
+    )
 
     def expired(result: object, seconds: float) -> NoReturn:
         raise DeadlineExceeded(f"{target.name} is there, but let nobody in within {seconds:g} s.")
@@ -119,8 +168,28 @@ async def dial(target: Target, reactor: IReactorTime) -> Fabric:
     try:
         session = await joining.addTimeout(CONNECT, reactor, expired)
     except Unreachable as nobody:
-        raise Unreachable(f"No device listens on {target.name}. {REMEDY}") from nobody
+        if login is None:
+            raise Unreachable(f"No device listens on {target.name}. {REMEDY}") from nobody
+        raise _no_server(target.name, nobody) from nobody
+    except AuthenticationError as refused:
+        if login is None:
+            raise
+        raise AuthenticationError(
+            f"The server {target.name} does not take the key of {login.user}: {refused}. It may have been removed. To log in "
+            f"with a new code from an administrator: pdtools server login {target.name}"
+        ) from refused
     return WampFabric(session, reactor)
+
+
+def _no_server(name: str, problem: Unreachable) -> ParadropException:
+    """Why there is no link to a server, by what the transport said when it ended."""
+    why = problem.__cause__
+    if why is None:
+        return Unreachable(f"The server {name} lets nobody in now: {problem}.")
+    reason = explain(Failure(why)).rstrip(".")
+    if isinstance(why, TLSError | VerificationError):
+        return AuthenticationError(f"The server at {name} could not be verified, and was told nothing: {reason}.")
+    return Unreachable(f"The server {name} does not answer: {reason}.")
 
 
 def _keywords(keywords: Mapping[str, Any] | None) -> Mapping[str, Any]:

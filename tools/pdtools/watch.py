@@ -16,6 +16,8 @@ from pdtools.progress import Progress
 
 SAFETY = 3.0
 """Seconds without an event after which the record itself is asked for: an event can be lost, the record cannot."""
+WAITING = "w-"
+"""How the id of a change begins that a server keeps for a device that is away."""
 DONE = {
     ChangeKind.START: "started",
     ChangeKind.STOP: "stopped",
@@ -85,6 +87,8 @@ async def carry_out(
             if watch is None:
                 await prepare(Device(fabric), progress)
                 watch = Watch(await _once(Device(fabric), ask), progress.update)
+            if waits(watch.record):
+                return watch.record
             return await watch.follow(fabric, Inbox(fabric, app.clock))
 
         try:
@@ -108,10 +112,20 @@ async def _once(device: Device, ask: Callable[[Device], Awaitable[ChangeRecord]]
         raise ParadropException(message) from unknown
 
 
+def waits(record: ChangeRecord) -> bool:
+    """Whether the server keeps this change for a device that is away: nobody knows when it will be back."""
+    return record.id.startswith(WAITING) and not record.state.final
+
+
 async def conclude(app: App, record: ChangeRecord, as_json: bool) -> None:
-    """Say how a change ended. Raises :class:`ChangeFailed` unless it is done."""
+    """Say how a change ended. Raises :class:`ChangeFailed` unless it is done, or waits for its device."""
     if as_json:
         app.show.json(record)
+    if waits(record):
+        if not as_json:
+            app.show.raw(f"{app.subject} is offline: {_subject(record)} is saved on the server, and delivered when it is back.")
+            app.show.note(f"See: pdtools server wanted {app.subject}")
+        return
     if record.state is ChangeState.DONE:
         if not as_json:
             app.show.raw(f"{_subject(record)} {DONE[record.kind]}.")
@@ -131,5 +145,5 @@ async def _now(app: App, record: ChangeRecord) -> str:
     try:
         chute = await app.with_device(lambda device: device.chute(record.chute))
     except NotFound:
-        return f"There is no {record.chute} on the device now."
+        return f"There is no {record.chute} on {app.subject} now."
     return f"{chute.name} {chute.version} is {chute.state} now."

@@ -6,14 +6,14 @@ from typing import Any
 
 from paradrop import uris
 from paradrop.base.exceptions import InvalidInput
+from paradrop.permissions import Permission, Person
+from paradrop.procedure import procedure
+from paradrop.source.admission import tree_of
 from paradrop.values import ChangeRecord, ChuteStatus
-from paradropd.api.procedure import procedure
-from paradropd.changes.admission import tree_of
 from paradropd.changes.service import Changes
 from paradropd.changes.store import ChangeStore
 from paradropd.chutes.keeper import Keeper
 from paradropd.chutes.store import ChuteStore
-from paradropd.permissions import Permission, Person
 
 MOST_CHANGES = 200
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from paradrop import uris
 from paradrop.base.exceptions import InvalidInput, LogNotFound
 from paradrop.logstore import LogStore
+from paradrop.permissions import Permission, Person
+from paradrop.procedure import procedure
 from paradrop.values import LogPage
-from paradropd.api.procedure import procedure
-from paradropd.permissions import Permission, Person
 
 MOST_LINES = 1000
 

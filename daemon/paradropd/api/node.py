@@ -7,25 +7,35 @@ from collections.abc import Sequence
 
 from paradrop import uris
 from paradrop.base.exceptions import InvalidInput
-from paradrop.values import NodeInfo, ProcedureInfo, Setting
-from paradropd.api.procedure import procedure
-from paradropd.blobs import Blobs
+from paradrop.permissions import Permission, Person, Role
+from paradrop.procedure import procedure
+from paradrop.source.blobs import Blobs
+from paradrop.values import NodeInfo, ProcedureInfo, Setting, Uplink
 from paradropd.configuration import Configuration
 from paradropd.fabric import Realm
 from paradropd.node import Node
-from paradropd.permissions import Permission, Person, Role
+from paradropd.uplink import UplinkService
 from paradropd.web.people import LoginLink, People
 
 MOST_DIGESTS = 20_000
 
 
 class NodeApi:
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, uplink: UplinkService) -> None:
         self._node = node
+        self._uplink = uplink
 
     @procedure(uris.NODE_INFO, Permission.VIEW)
     async def info(self, caller: Person) -> NodeInfo:
         return await self._node.info()
+
+    @procedure(uris.NODE_PROVISION, Permission.ADMINISTER)
+    async def provision(self, caller: Person, url: str, token: str) -> Uplink:
+        return await self._uplink.provision(url, token)
+
+    @procedure(uris.NODE_UNPROVISION, Permission.ADMINISTER)
+    async def unprovision(self, caller: Person) -> Uplink:
+        return await self._uplink.unprovision()
 
 
 class FabricApi:

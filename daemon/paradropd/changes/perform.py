@@ -21,8 +21,8 @@ from paradrop.base.seams import Threads
 from paradrop.manifest import FILE_NAME
 from paradrop.manifest.model import HealthCheck, Service, ServiceKind
 from paradrop.source import subtree, tree_digest
+from paradrop.source.blobs import Blobs
 from paradrop.values import SourceTree, Want
-from paradropd.blobs import Blobs
 from paradropd.changes.steps import (
     AwaitHealthy,
     Build,

@@ -25,10 +25,11 @@ from paradrop.base.exceptions import ParadropException, StorageFull, Unreachable
 from paradrop.base.seams import WallClock
 from paradrop.manifest.model import Manifest
 from paradrop.source import SourceLimits
+from paradrop.source.admission import manifest_of
+from paradrop.source.blobs import Blobs
 from paradrop.values import ChangeKind, ChangeRecord, ChangeState, SourceTree
-from paradropd.blobs import Blobs
 from paradropd.changes import task as task_module
-from paradropd.changes.admission import manifest_of, refuse_taken_ports
+from paradropd.changes.admission import refuse_taken_ports
 from paradropd.changes.plan import touches
 from paradropd.changes.progress import Perform, Progress, cut_short, may_retry, reason_of
 from paradropd.changes.steps import Build, Step, Tidy

@@ -13,10 +13,11 @@ from crossbar.router.protocol import (
     WampWebSocketServerFactory,
     WampWebSocketServerProtocol,
 )
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
+from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.python.failure import Failure
 
-from paradropd.fabric.notices import Notices, PeerLog
+from paradrop.routing.connections import Bounded, BoundedStrings, unsent
+from paradrop.routing.notices import Notices, PeerLog
 from paradropd.web.limiter import network
 
 STRANGERS = 64
@@ -25,81 +26,30 @@ STRANGERS_OF_ONE = 8
 """… and those of them that come from one address."""
 
 
-def unsent(transport: Any) -> int:
-    """Bytes that wait in *transport* for the other side to read.
-
-    Twisted tells a producer that something waits, but nobody how much, and a reader that is only slow must not be dropped.
-    """
-    return len(transport.dataBuffer) - int(transport.offset) + int(transport._tempDataLen)
-
-
-class _Bounded:
-    """A connection that is dropped when too much waits for it."""
-
+class _Bounded(Bounded):
     factory: Any
-    transport: Any
-    log: Any
-    dropped = False
 
-    def drop(self) -> None:
-        """End the connection without waiting for its goodbye."""
-        self.dropped = True
-        self.transport.abortConnection()
-
-    def _check_unsent(self) -> None:
-        if not self.dropped and unsent(self.transport) > self.factory.unsent:
-            self.log.warn("it does not read what it is sent, and is dropped")
-            self.drop()
+    def has_too_much(self) -> bool:
+        return unsent(self.transport) > int(self.factory.unsent)
 
 
-class RawSocketProtocol(_Bounded, WampRawSocketServerProtocol):
+class RawSocketProtocol(_Bounded, BoundedStrings, WampRawSocketServerProtocol):
     """One connection to a unix socket, from its first byte on."""
-
-    _half: IDelayedCall | None = None
-    """When a message that has begun to come must have come."""
 
     def connectionMade(self) -> None:
         self.factory.connected.add(self)
-        self._greeting = self.factory.clock.callLater(self.factory.patience, self.abort)
+        self._greeting = self.clock.callLater(self.factory.patience, self.abort)
         super().connectionMade()
 
     def _on_handshake_complete(self) -> None:
         self._greeting.cancel()
         super()._on_handshake_complete()
 
-    def dataReceived(self, data: bytes) -> None:
-        super().dataReceived(data)
-        if self._unprocessed and self._half is None:
-            self._half = self.factory.clock.callLater(self.factory.frame_patience, self._too_slow)
-
-    def stringReceived(self, payload: bytes) -> None:
-        self._whole()
-        super().stringReceived(payload)
-
-    def sendString(self, string: bytes) -> None:
-        super().sendString(string)
-        self._check_unsent()
-
-    def lengthLimitExceeded(self, length: int) -> None:
-        # Autobahn raises here, which Twisted logs with a traceback of some kilobytes.
-        self.log.warn("a message of {length} bytes is refused", length=length)
-        self.drop()
-
     def connectionLost(self, reason: Failure) -> None:
         if self._greeting.active():
             self._greeting.cancel()
-        self._whole()
         self.factory.connected.discard(self)
         super().connectionLost(reason)
-
-    def _too_slow(self) -> None:
-        self.log.warn("a message that has begun did not come to its end: the connection is dropped")
-        self.drop()
-
-    def _whole(self) -> None:
-        if self._half is not None and self._half.active():
-            self._half.cancel()
-        self._half = None
 
 
 class RawSocketFactory(WampRawSocketServerFactory):
@@ -126,6 +76,7 @@ class RawSocketFactory(WampRawSocketServerFactory):
             return None
         protocol: Any = super().buildProtocol(addr)
         protocol.log = self.peer_log
+        protocol.clock, protocol.frame_patience = self.clock, self.frame_patience
         return protocol  # type: ignore[no-any-return]
 
     def close(self) -> None:
@@ -145,7 +96,7 @@ class WebSocketProtocol(_Bounded, WampWebSocketServerProtocol):
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         super().sendData(data, sync, chopsize)
-        self._check_unsent()
+        self.check_unsent()
 
     def connectionLost(self, reason: Failure) -> None:
         self.factory.connected.pop(self, None)

@@ -19,9 +19,10 @@ from twisted.web.resource import IResource
 
 from paradrop import uris
 from paradrop.base.exceptions import InvalidInput
+from paradrop.permissions import Permission
 from paradrop.values import ProcedureInfo
 from paradropd.fabric import lean
-from paradropd.permissions import DaemonPeer, Peer, Permission
+from paradropd.permissions import DaemonPeer, Peer
 
 SOCKET_PATH_LIMIT = 107
 """Bytes of a unix socket's path (sun_path of unix(7), less the final zero)."""
@@ -79,9 +80,20 @@ class Realm:
         """Start the realm and its meta API."""
         await self._router.start()
 
-    def attach(self, session: ApplicationSession) -> None:
-        """Join *session*, made with :meth:`config`, to the realm without a socket, as the daemon itself."""
-        self._router.attach(session, DaemonPeer())
+    def attach(self, session: ApplicationSession, peer: Peer | None = None, *, interrupts: bool = False) -> None:
+        """Join *session*, made with :meth:`config`, to the realm without a socket: as *peer*, or as the daemon itself.
+
+        With *interrupts* it is told when the caller of one of its procedures has given up or is gone.
+        """
+        self._router.attach(session, peer or DaemonPeer(), interrupts)
+
+    def subscriptions(self, besides: ApplicationSession) -> set[tuple[str, str]]:
+        """``match, uri`` of everything that peers have subscribed to, but *besides*."""
+        return self._router.subscriptions(besides)
+
+    def watch_subscriptions(self, changed: Callable[[], None]) -> None:
+        """*changed* is called while somebody subscribes or unsubscribes: look at :meth:`subscriptions` later."""
+        self._router.subscribed.changed = changed
 
     def config(self, **extra: Any) -> ComponentConfig:
         """The configuration of a session for :meth:`attach`."""

@@ -9,23 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import Accept, Challenge, ComponentConfig, Deny, HelloDetails
 from crossbar.router import RouterOptions
+from crossbar.router.observation import UriObservationMap
 from crossbar.router.role import RouterRole
 from crossbar.router.router import RouterFactory
 from crossbar.router.service import RouterServiceAgent
-from crossbar.router.session import RouterSession, RouterSessionFactory
+from crossbar.router.session import RouterApplicationSession, RouterSession, RouterSessionFactory
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from paradrop import uris
 from paradrop.base.exceptions import ParadropException
+from paradrop.permissions import Permission, Person, Role
+from paradrop.routing.notices import SHOWN, Notices, PeerLog
+from paradrop.routing.quota import Quota
 from paradrop.values import ProcedureInfo
 from paradropd.fabric.connections import RawSocketFactory, WebSocketFactory
-from paradropd.fabric.notices import SHOWN, Notices, PeerLog
-from paradropd.fabric.quota import Quota
-from paradropd.permissions import ChutePeer, DaemonPeer, Peer, Permission, Person, Role, may
+from paradropd.permissions import ChutePeer, DaemonPeer, Peer, may
 
 ROLES = ("chute", *Role)
 """WAMP roles: what a callee is told about its caller, together with the name."""
@@ -186,6 +189,38 @@ class _Sessions(RouterSessionFactory):
         return session
 
 
+class _Embedded(RouterApplicationSession):
+    """The router's end of a session in this process."""
+
+    interrupts = False
+    """Whether the session is told that a caller has given up. Crossbar has no such message for an embedded session, and raises;
+    the daemon's own procedures go on with what they have begun."""
+
+    def send(self, msg: Any) -> None:
+        if not isinstance(msg, message.Interrupt):
+            super().send(msg)
+        elif self.interrupts:
+            self._session.onMessage(msg)
+
+
+class _Subscriptions(UriObservationMap):
+    """The broker's subscriptions, which tell when they change: the meta API would take an event for each, to our own session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: Callable[[], None] = lambda: None
+
+    def add_observer(self, *args: Any, **kwargs: Any) -> Any:
+        added = super().add_observer(*args, **kwargs)
+        self.changed()
+        return added
+
+    def drop_observer(self, *args: Any, **kwargs: Any) -> Any:
+        dropped = super().drop_observer(*args, **kwargs)
+        self.changed()
+        return dropped
+
+
 class Router:
     """Crossbar's router with one realm."""
 
@@ -195,6 +230,7 @@ class Router:
         self._realm = _RealmState(config={"name": realm}, id=realm)
         self._router = self._routers.start_realm(self._realm)
         self._own = RouterSessionFactory(self._routers)
+        self.subscribed = self._router._broker._subscription_map = _Subscriptions()
         self._quota = Quota(self._router)
         self._notices = Notices(reactor.seconds)
         for part in (self._router, self._router._broker, self._router._dealer):
@@ -211,9 +247,16 @@ class Router:
         self._own.add(self._realm.session, self._router, authid="router", authrole="trusted")
         await ready
 
-    def attach(self, session: Any, peer: Peer) -> None:
+    def attach(self, session: Any, peer: Peer, interrupts: bool = False) -> None:
         session.peer = peer
-        self._own.add(session, self._router, authid=peer.name, authrole=wamp_role(peer))
+        embedded = _Embedded(session, self._router, authid=peer.name, authrole=wamp_role(peer))
+        embedded.interrupts = interrupts
+
+    def subscriptions(self, besides: Any) -> set[tuple[str, str]]:
+        """``match, uri`` of whatever a session has subscribed to, but the router's own and *besides*."""
+        silent = {besides, self._realm.session}
+        found = self.subscribed._observation_id_to_observation.values()
+        return {(each.match, each.uri) for each in found if any(observer not in silent for observer in each.observers)}
 
     def rawsocket(self, peer: Peer, options: Any) -> Any:
         sessions = self._sessions(options, peer=peer)

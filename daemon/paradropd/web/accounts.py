@@ -28,8 +28,8 @@ from paradrop.base.exceptions import (
     TooManyAttempts,
 )
 from paradrop.base.seams import Threads
+from paradrop.permissions import Person, Role
 from paradrop.values import read
-from paradropd.permissions import Person, Role
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paradrop.base.exceptions import Conflict
-from paradropd.permissions import Permission, Person, Role
+from paradrop.permissions import Permission, Person, Role
 from paradropd.web.accounts import Accounts, check
 from paradropd.web.limiter import Limiter
 from paradropd.web.routes import Call, Routes

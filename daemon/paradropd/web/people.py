@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from paradropd.permissions import Person, Role
+from paradrop.permissions import Person, Role
 from paradropd.web.accounts import Accounts
 from paradropd.web.tokens import CodeKind, Tokens
 

@@ -23,7 +23,7 @@ from werkzeug.exceptions import NotFound as NoSuchRoute
 from werkzeug.exceptions import UnsupportedMediaType
 
 from paradrop.base.exceptions import AuthenticationError, InvalidInput, NotPermitted
-from paradropd.permissions import Permission, Person, grants
+from paradrop.permissions import Permission, Person, grants
 from paradropd.web.connections import host
 from paradropd.web.errors import answer_to
 

@@ -16,7 +16,7 @@ from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
-from paradropd.permissions import Permission
+from paradrop.permissions import Permission
 from paradropd.web import login
 from paradropd.web.accounts import Accounts
 from paradropd.web.connections import Caps, Connections, PunctualChannel, host

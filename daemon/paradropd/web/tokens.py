@@ -15,7 +15,7 @@ from itertools import count
 
 from paradrop.base.exceptions import AuthenticationError
 from paradrop.base.seams import WallClock
-from paradropd.permissions import Person, Role
+from paradrop.permissions import Person, Role
 
 LIFETIME = 12 * 3600.0
 """Seconds a token is good for."""

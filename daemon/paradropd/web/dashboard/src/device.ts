@@ -9,7 +9,7 @@ import * as chutes from "./state/chutes";
 import { dismissed, raised, type Toast, type Toasts } from "./state/toasts";
 import { Tail } from "./tail";
 import * as uris from "./uris";
-import type { ChangeRecord, ChuteStatus, LogPage, NodeInfo } from "./values";
+import type { ChangeRecord, ChuteStatus, LogPage, NodeInfo, Uplink } from "./values";
 
 /** How often the facts are asked for again. It is also how a half-open link is found out. */
 const REFRESH_MS = 5000;
@@ -73,6 +73,7 @@ export class Device implements Observer {
       }),
       link.subscribe(uris.ON_CHUTE_REMOVED, (name) => this.list(chutes.removed(this.chutes.value, name as string))),
       link.subscribe(uris.ON_CHANGE, (change) => this.changed(change as ChangeRecord)),
+      link.subscribe(uris.ON_UPLINK, (uplink) => this.linkedUp(uplink as Uplink)),
       link.subscribe(uris.ON_LOG, (source, seq) => this.tail.grew(source as string, seq as number)),
     ]);
     const [node, list, records] = await Promise.all([
@@ -98,6 +99,11 @@ export class Device implements Observer {
     } finally {
       this.asked.value = new Set([...this.asked.value].filter((name) => name !== chute));
     }
+  }
+
+  /** Joins the server at *url* with a claim token. Rejects with the reason, and nothing has changed then. */
+  async joinServer(url: string, token: string): Promise<void> {
+    this.linkedUp((await this.link().call(uris.NODE_PROVISION, [url, token])) as Uplink);
   }
 
   raise(tone: Toast["tone"], title: string, text: string): void {
@@ -145,6 +151,10 @@ export class Device implements Observer {
       if (error instanceof FabricError && error.kind === "lost") link.close();
       else this.complain("Device facts", error);
     }
+  }
+
+  private linkedUp(uplink: Uplink): void {
+    if (this.node.value !== null) this.node.value = { ...this.node.value, pdid: uplink.pdid, uplink };
   }
 
   private informed(node: NodeInfo): void {

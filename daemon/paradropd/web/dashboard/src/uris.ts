@@ -5,10 +5,12 @@ const LOCAL = "org.paradrop.local.";
 export const REALM = "paradrop";
 
 export const NODE_INFO = "node.info";
+export const NODE_PROVISION = "node.provision";
 export const CHUTES_LIST = "chutes.list";
 export const CHANGES_LIST = "changes.list";
 export const LOGS_READ = "logs.read";
 
+export const ON_UPLINK = "node.uplink";
 export const ON_CHUTE = "chutes.updated";
 export const ON_CHUTE_REMOVED = "chutes.removed";
 export const ON_CHANGE = "changes.updated";

@@ -63,6 +63,19 @@ export interface EngineInfo {
   readonly detail: string;
 }
 
+export type UplinkState = "not provisioned" | "connecting" | "online" | "refused";
+
+/** How the device stands to a server. */
+export interface Uplink {
+  readonly state: UplinkState;
+  readonly pdid: string | null;
+  /** URL. */
+  readonly server: string;
+  readonly since: number | null;
+  /** Why there is no link, in words. */
+  readonly problem: string;
+}
+
 export interface NodeInfo {
   readonly name: string;
   readonly pdid: string | null;
@@ -83,6 +96,7 @@ export interface NodeInfo {
   readonly disk_total: number;
   readonly disk_free: number;
   readonly agent_memory: number;
+  readonly uplink: Uplink;
 }
 
 export interface LogLine {

@@ -1,7 +1,7 @@
 /** How each state looks: its icon and its tone always stand beside the word itself, so that nothing is said by colour alone. */
 
 import type { IconName } from "./views/Icon";
-import type { ChangeKind, ChangeState, ChuteState, StepState } from "./values";
+import type { ChangeKind, ChangeState, ChuteState, StepState, UplinkState } from "./values";
 
 export type Tone = "good" | "busy" | "warn" | "bad" | "quiet";
 
@@ -33,6 +33,13 @@ export const STEP_LOOKS: Record<StepState, Look> = {
   running: { tone: "busy", icon: "spinner" },
   done: { tone: "good", icon: "check" },
   failed: { tone: "bad", icon: "cross" },
+};
+
+export const UPLINK_LOOKS: Record<UplinkState, Look> = {
+  "not provisioned": { tone: "quiet", icon: "stop" },
+  connecting: { tone: "warn", icon: "spinner" },
+  online: { tone: "good", icon: "check" },
+  refused: { tone: "bad", icon: "cross" },
 };
 
 export const KIND_TITLES: Record<ChangeKind, string> = {

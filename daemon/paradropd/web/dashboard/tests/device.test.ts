@@ -41,6 +41,25 @@ describe("the device", () => {
     expect(device.toasts.value.map(({ title, text }) => [title, text])).toEqual([["hello: deploy failed", "it exits at once"]]);
   });
 
+  test("shows how the link to its server is, and joins one", async () => {
+    const fake = new FakeDevice();
+    const device = new Device(() => Promise.resolve(fake.link()), () => undefined);
+    device.connection.start(identity);
+    await turn();
+    expect(device.node.value?.uplink.state).toBe("not provisioned");
+    const uplink = { state: "connecting", pdid: "acme.r1", server: "https://server.example:8443", since: 1, problem: "" };
+    fake.publish("node.uplink", uplink);
+    expect(device.node.value).toMatchObject({ pdid: "acme.r1", uplink });
+    fake.answers.set("node.provision", () => ({ ...uplink, state: "online" }));
+    await device.joinServer("server.example", "pd1.x.y");
+    expect(fake.calls).toContainEqual(["node.provision", ["server.example", "pd1.x.y"]]);
+    expect(device.node.value?.uplink.state).toBe("online");
+    fake.answers.set("node.provision", () => {
+      throw new FabricError("refused", "that token was used already");
+    });
+    await expect(device.joinServer("server.example", "pd1.x.y")).rejects.toThrow("that token was used already");
+  });
+
   test("comes back after a broken link with everything listed anew and the log whole", async () => {
     const fake = new FakeDevice();
     fake.chutes = [chute({})];

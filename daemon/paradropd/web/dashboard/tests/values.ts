@@ -21,7 +21,7 @@ export function node(over: Partial<NodeInfo> = {}): NodeInfo {
     name: "box", pdid: null, version: "1.0.0", mode: "local", started: 0, now: 100,
     engine: { name: "process", version: "", available: true, isolates: [], shares: [], detail: "" },
     site: "", chutes: 0, running: 0, system: "", machine: "", processors: 1, load: 0, memory_total: 0, memory_available: 0,
-    disk_total: 0, disk_free: 0, agent_memory: 0, ...over,
+    disk_total: 0, disk_free: 0, agent_memory: 0, uplink: { state: "not provisioned", pdid: null, server: "", since: null, problem: "" }, ...over,
   };
 }
 

@@ -14,6 +14,7 @@ export function node(chutes: readonly ChuteStatus[]): NodeInfo {
     site: "http://workshop-router.lan/", chutes: chutes.length, running: chutes.filter((chute) => chute.state === "running").length,
     system: "Debian GNU/Linux 12 (bookworm), Linux 6.1", machine: "x86_64", processors: 2, load: 0.42,
     memory_total: 3.8 * GiB, memory_available: 2.1 * GiB, disk_total: 58 * GiB, disk_free: 4.6 * GiB, agent_memory: 79 * 2 ** 20,
+    uplink: { state: "not provisioned", pdid: null, server: "", since: null, problem: "" },
   };
 }
 

@@ -34,7 +34,7 @@ function Dashboard({ device, session, login }: { readonly device: Device; readon
     <>
       <Header device={device} session={session} login={login} />
       <main class="page">
-        <Facts device={device} />
+        <Facts device={device} mayAdminister={login.role === "owner"} />
         <Chutes device={device} mayOperate={login.role !== "viewer"} />
         <Log device={device} />
         <Changes device={device} />

@@ -6,15 +6,17 @@ import type { Device } from "../device";
 import { bytes, duration, moment, used } from "../format";
 import type { EngineInfo, NodeInfo } from "../values";
 import { Bar } from "./Parts";
+import { Server } from "./Server";
 
 /** From this share on, memory and disk are shown as running out. */
 const TIGHT = 0.9;
 
-export function Facts({ device }: { readonly device: Device }): JSX.Element {
+export function Facts({ device, mayAdminister }: { readonly device: Device; readonly mayAdminister: boolean }): JSX.Element {
   const node = device.node.value;
   return (
     <section class="facts" aria-label="Device facts" data-testid="facts">
       <Engine engine={node?.engine} />
+      <Server device={device} mayJoin={mayAdminister} />
       <Fact title="Uptime" testid="fact-uptime">
         {node && <Uptime device={device} started={node.started} />}
       </Fact>

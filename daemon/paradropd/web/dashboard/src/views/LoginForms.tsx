@@ -98,7 +98,7 @@ interface FieldProps {
   readonly testid: string;
 }
 
-function Field({ label, type, autocomplete, value, testid }: FieldProps): JSX.Element {
+export function Field({ label, type, autocomplete, value, testid }: FieldProps): JSX.Element {
   const common = {
     autocomplete,
     autocapitalize: "none",

@@ -1,11 +1,11 @@
-"""What peers can make the daemon write to its log, with a clock that the test moves."""
+"""What peers can make a router write to its log, with a clock that the test moves."""
 
 from __future__ import annotations
 
 import pytest
 from twisted.python.failure import Failure
 
-from paradropd.fabric.notices import MOST, MOST_PEERS, SHOWN, WINDOW, Notices, PeerLog
+from paradrop.routing.notices import MOST, MOST_IN_ALL, MOST_PEERS, SHOWN, WINDOW, Notices, PeerLog
 
 
 class World:
@@ -30,6 +30,15 @@ def test_so_many_lines_a_minute_and_then_how_many_were_left_out(world: World) ->
     world.now = WINDOW
     world.notices.say("chute hello", "again")
     assert world.lines[-2:] == ["chute hello: 980 lines were left out", "chute hello: again"]
+
+
+def test_so_many_lines_a_minute_about_all_of_them(world: World) -> None:
+    for number in range(5000):
+        world.notices.say(f"host{number}", "garbage")
+    assert world.lines[MOST_IN_ALL:] == ["what comes about anybody in the next 60 seconds is left out"]
+    world.now = WINDOW
+    world.notices.say("host1", "again")
+    assert world.lines[-1] == "host1: again"
 
 
 def test_a_line_is_short_and_is_one_line(world: World) -> None:
@@ -62,4 +71,4 @@ def test_a_failure_tells_what_and_where(world: World) -> None:
     assert len(world.lines) == 2
     for line in world.lines:
         assert line.startswith("router: ValueError at ")
-        assert "test_fabric_notices.py" in line
+        assert "test_routing_notices.py" in line

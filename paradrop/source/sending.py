@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from paradrop.base.exceptions import InvalidSource
 from paradrop.values import SourceTree
-from pdtools.device import Device
 
 PIECE = 256 * 1024
 """Bytes."""
@@ -21,8 +21,18 @@ ReadPiece = Callable[[Path, int, int], bytes]
 """``(path, offset, size)``: exactly that part of a file. Raises :class:`InvalidSource` when it is not there any more."""
 
 
+class BlobStore(Protocol):
+    """Where content goes: a device, or a server that keeps it for one."""
+
+    async def blobs_missing(self, digests: list[str]) -> list[str]:
+        """Those of *digests* that are not there."""
+
+    async def put_blob(self, digest: str, size: int, offset: int, data: bytes) -> int:
+        """Take a piece; returns how many bytes of the blob are there now, from its start."""
+
+
 async def send(
-    device: Device,
+    device: BlobStore,
     tree: SourceTree,
     files: Mapping[str, Path],
     read_piece: ReadPiece,
@@ -47,7 +57,7 @@ async def send(
     return total
 
 
-async def _pieces(device: Device, digest: str, size: int, path: Path, read_piece: ReadPiece) -> AsyncIterator[int]:
+async def _pieces(device: BlobStore, digest: str, size: int, path: Path, read_piece: ReadPiece) -> AsyncIterator[int]:
     """Send one blob; yields how much of it the device has, after each piece."""
     # What is worth resuming begins with an empty piece: its answer says how much is there from before.
     have = await device.put_blob(digest, size, 0, b"") if size > PIECE else 0

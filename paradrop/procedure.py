@@ -15,13 +15,14 @@ from twisted.logger import Logger
 from paradrop import uris
 from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import InteralException, InvalidInput, ParadropException
+from paradrop.permissions import Permission, Person, Role
 from paradrop.values import plain
-from paradropd.permissions import Permission, Person, Role
 
-log = Logger(namespace="paradropd.api")
+log = Logger(namespace="paradrop.procedure")
 
 Handler = Callable[..., Awaitable[Any]]
-"""A coroutine function whose first parameter is the calling :class:`Person`; the others are the procedure's arguments."""
+"""A coroutine function whose first parameter is the caller, as a :data:`CallerOf` gives it; the others are the procedure's
+arguments."""
 
 H = TypeVar("H", bound=Handler)
 
@@ -43,41 +44,48 @@ def procedure(name: str, permission: Permission) -> Callable[[H], H]:
     return declare
 
 
-def collect(areas: Iterable[object]) -> dict[str, Procedure]:
-    """Every declared method of *areas*, by whole URI."""
+def collect(areas: Iterable[object], whole: Callable[[str], str] = uris.local) -> dict[str, Procedure]:
+    """Every declared method of *areas*, by whole URI, which *whole* makes of a short one."""
     found = {}
     for area in areas:
         for _, method in inspect.getmembers(area, inspect.ismethod):
             if hasattr(method, "declared"):
                 name, permission = method.declared
-                found[uris.local(name)] = Procedure(name, permission, method)
+                found[whole(name)] = Procedure(name, permission, method)
     return found
 
 
-async def register(session: BaseSession, procedures: Mapping[str, Procedure]) -> None:
+CallerOf = Callable[[CallDetails, Procedure], Any]
+"""Who called a procedure, as its handler gets to know it. It may raise ``NotPermitted``, where the router has not decided yet."""
+
+
+def person(details: CallDetails, declared: Procedure) -> Person:
+    """Who called, as a device's router disclosed it: a chute that was let through may see what a viewer sees."""
+    role = details.caller_authrole
+    return Person(details.caller_authid, Role(role) if role in list(Role) else Role.VIEWER)
+
+
+async def register(session: BaseSession, procedures: Mapping[str, Procedure], caller: CallerOf = person) -> None:
     """Put *procedures* on the fabric."""
     for uri, declared in procedures.items():
-        await session.stockRegister(_endpoint(declared), uri, RegisterOptions(details_arg="details"))
+        await session.stockRegister(endpoint(declared, caller), uri, RegisterOptions(details_arg="details"))
 
 
-def _endpoint(declared: Procedure) -> Callable[..., Awaitable[Any]]:
-    async def endpoint(*args: Any, details: CallDetails, **kwargs: Any) -> Any:
+def endpoint(declared: Procedure, caller: CallerOf) -> Callable[..., Awaitable[Any]]:
+    """What to register for *declared*: its arguments are checked, and what it answers becomes plain data."""
+
+    async def answer(*args: Any, details: CallDetails, **kwargs: Any) -> Any:
         try:
+            who = caller(details, declared)
             _check(declared, args, kwargs)
-            return plain(await declared.handler(_caller(details), *args, **kwargs))
+            return plain(await declared.handler(who, *args, **kwargs))
         except ParadropException:
             raise
         except Exception as problem:
             log.failure("{name} failed in an unforeseen way", name=declared.name)
             raise InteralException from problem
 
-    return endpoint
-
-
-def _caller(details: CallDetails) -> Person:
-    """Who called, as the router disclosed it: a chute that was let through may see what a viewer sees."""
-    role = details.caller_authrole
-    return Person(details.caller_authid, Role(role) if role in list(Role) else Role.VIEWER)
+    return answer
 
 
 def _check(declared: Procedure, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -1,0 +1,296 @@
+"""The device's place on a server: gets it, keeps the link, gives it back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import count
+from typing import Any, Protocol
+
+from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.request import Registration
+from autobahn.wamp.types import CallOptions
+from twisted.application.internet import backoffPolicy
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from paradrop import claim, uris
+from paradrop.base.exceptions import (
+    AuthenticationError,
+    Conflict,
+    InvalidInput,
+    InvitationRefused,
+    ParadropException,
+    PdidError,
+    PdidExclusionError,
+)
+from paradrop.base.seams import WallClock
+from paradrop.base.tls import explain
+from paradrop.keys import Key
+from paradrop.permissions import Permission
+from paradrop.tokens import Token
+from paradrop.uplink import Behind, Link, link
+from paradrop.values import Uplink, UplinkState, Welcome
+from paradropd.uplink import state
+from paradropd.uplink.bridge import Bridge, DeviceSide
+from paradropd.uplink.callers import Shares
+from paradropd.uplink.mirror import Pattern
+from paradropd.uplink.state import Happened
+
+log = Logger(namespace="paradropd.uplink")
+
+DEVICE_KEY, AUTHORITY = "device", "server-authority"
+"""Names of keys: the device's own, and the certificate (PEM) of the authority that its server's was issued by."""
+
+LEAVING = 5.0
+"""Seconds that a server has for taking note that the device leaves; it is left anyway."""
+
+GIVEN_UP = (InvitationRefused, AuthenticationError, InvalidInput, PdidError, PdidExclusionError, Conflict)
+"""Errors of a claim that the same claim would meet again."""
+
+delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
+"""Seconds until a claim is tried again: 1, doubling to 30, each with up to a second of jitter."""
+
+
+class Identity(Protocol):
+    """Who the device is, kept over restarts: :class:`paradrop.base.nexus.NexusBase`."""
+
+    info: Any
+    """``pdid``, ``pdserver`` and ``wampRouter``."""
+
+    def provisioned(self) -> bool: ...
+
+    def provision(self, pdid: str, pdserver: str = ..., wampRouter: str = ...) -> None: ...
+
+    def unprovision(self) -> None: ...
+
+    def saveKey(self, key: str, name: str) -> None: ...
+
+    def getKey(self, name: str) -> str | None: ...
+
+    def removeKey(self, name: str) -> None: ...
+
+
+class Accept(Protocol):
+    """:func:`paradrop.claim.accept`."""
+
+    def __call__(
+        self, reactor: Any, url: str, token: Token, public_key: str, label: str = "", *, transport: str = ...
+    ) -> Awaitable[Welcome]: ...
+
+
+class MakeLink(Protocol):
+    """:func:`paradrop.uplink.link`."""
+
+    def __call__(
+        self,
+        reactor: Any,
+        address: str,
+        pdid: str,
+        key: Key,
+        behind: Behind,
+        *,
+        authority: str = ...,
+        explain: Callable[[Failure], str] = ...,
+    ) -> Link: ...
+
+
+class UplinkService:
+    """Runs the uplink of one device."""
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        wall: WallClock,
+        identity: Identity,
+        device: DeviceSide,
+        demand: Callable[[str], Permission | None],
+        shares: Shares,
+        subscriptions: Callable[[], Iterable[Pattern]],
+        announce: Callable[[Uplink], None],
+        name: str = "",
+        transport: str = "rawsocket",
+        make_link: MakeLink = link,
+        accept: Accept = claim.accept,
+    ) -> None:
+        """*name* is what people call this device; the other parameters are those of :class:`Bridge`. *device* is attached to the
+        device's realm before :meth:`start`."""
+        self.status = Uplink()
+        self._reactor = reactor
+        self._wall = wall
+        self._identity = identity
+        self._device = device
+        self._demand = demand
+        self._shares = shares
+        self._subscriptions = subscriptions
+        self._announce = announce
+        self._name = name
+        self._transport = transport
+        self._make_link = make_link
+        self._accept = accept
+        self._link: Link | None = None
+        self._bridge: Bridge | None = None
+        self._route: Registration | None = None
+        self._busy = False
+        self._claiming: Deferred[None] | None = None
+
+    async def start(self) -> None:
+        """Make the link, if the device is provisioned; it comes up when it comes up."""
+        if self._identity.provisioned():
+            await self._begin()
+
+    async def stop(self) -> None:
+        """Close the link, and end a claim that is under way."""
+        if self._claiming is not None:
+            self._claiming.cancel()
+        await self._end()
+
+    def subscriptions_changed(self) -> None:
+        """To be called after somebody on the device's realm has subscribed or unsubscribed."""
+        if self._bridge is not None:
+            self._bridge.look()
+
+    async def provision(self, url: str, token: str) -> Uplink:
+        """Take the place on the server at *url* that *token* holds, leaving the one there was; nothing changes when that fails.
+
+        Raises :class:`InvalidInput` for a URL or a token that is none, :class:`InvitationRefused`, ``Unreachable`` with the
+        reason, :class:`Conflict` while another one is under way, and what else the server raises.
+        """
+        address = claim.address(url, self._transport)
+        invitation = Token.read(token)
+        if self._busy:
+            raise Conflict("this device is being provisioned, or leaves its server, right now")
+        self._busy = True
+        try:
+            welcome = await self._accept(
+                self._reactor, url, invitation, self._key().public, self._name, transport=self._transport
+            )
+            before = self._identity.getKey(AUTHORITY) or ""
+            self._identity.saveKey(invitation.authority_pem, AUTHORITY)
+            try:
+                self._identity.provision(welcome.subject, claim.normal(url), address)
+            except ParadropException:
+                self._identity.saveKey(before, AUTHORITY)
+                raise
+            log.info("this device is {pdid} of {server} now", pdid=welcome.subject, server=claim.normal(url))
+            await self._end()
+            await self._begin()
+        finally:
+            self._busy = False
+        return self.status
+
+    async def unprovision(self) -> Uplink:
+        """Leave the server, and be a device alone again; the server is told when there is a link."""
+        if self._busy:
+            raise Conflict("this device is being provisioned, or leaves its server, right now")
+        if not self._identity.provisioned():
+            return self.status
+        self._busy = True
+        try:
+            await self._tell_server()
+            self._identity.unprovision()
+            await self._end()
+            for name in (DEVICE_KEY, AUTHORITY):
+                self._identity.removeKey(name)
+            self._say(Uplink())
+        finally:
+            self._busy = False
+        return self.status
+
+    async def claim(self, url: str, token: str) -> None:
+        """Provision the device as soon as the server can be reached, unless it is that server's already. Ends when it is done, or
+        when the server refuses; then the log says why."""
+        self._claiming = Deferred.fromCoroutine(self._claim(url, token))
+        try:
+            await self._claiming
+        except CancelledError:
+            log.info("the claim was ended")
+
+    async def _claim(self, url: str, token: str) -> None:
+        for attempt in count():
+            try:
+                if self._identity.provisioned() and self._identity.info.pdserver == claim.normal(url):
+                    log.info("this device is {pdid} of {url} already", pdid=self._identity.info.pdid, url=claim.normal(url))
+                    return
+                await self.provision(url, token)
+                return
+            except GIVEN_UP as problem:
+                log.error("the claim at {url} is given up: {problem}", url=url, problem=problem)
+                return
+            except (ParadropException, ApplicationError) as problem:
+                log.warn("not claimed yet: {problem}", problem=problem)
+            await deferLater(self._reactor, delay_after(attempt))
+
+    def _key(self) -> Key:
+        saved = self._identity.getKey(DEVICE_KEY)
+        if saved is not None:
+            return Key.read(saved)
+        key = Key.generate()
+        self._identity.saveKey(key.secret(), DEVICE_KEY)  # before it is used: an answer may be lost, and the key must not be
+        return key
+
+    async def _tell_server(self) -> None:
+        session = self._bridge.uplink if self._bridge is not None else None
+        if session is None:
+            log.warn("the server is not told that this device leaves: there is no link")
+            return
+        try:
+            await session.stockCall(uris.DEVICES_LEFT, options=CallOptions(timeout=LEAVING))
+        except (ParadropException, ApplicationError) as problem:
+            # Most of the time it is the link that the server closes, as soon as it has forgotten the key.
+            log.info("leaving the server: {problem}", problem=problem)
+
+    async def _begin(self) -> None:
+        info = self._identity.info
+        bridge = Bridge(
+            pdid=info.pdid,
+            device=self._device,
+            demand=self._demand,
+            shares=self._shares,
+            subscriptions=self._subscriptions,
+            on_up=lambda: self._happened(bridge, Happened.UP),
+            on_down=lambda reason, refused: self._happened(bridge, Happened.REFUSED if refused else Happened.LOST, reason),
+        )
+        self._bridge = bridge
+        self._device.route = bridge.upwards
+        self._route = await self._device.offer(uris.ROOT)
+        self._say(state.begun(info.pdid, info.pdserver, self._wall()))
+        try:
+            self._link = self._make_link(
+                self._reactor,
+                info.wampRouter,
+                info.pdid,
+                self._key(),
+                bridge,
+                authority=self._identity.getKey(AUTHORITY) or "",
+                explain=lambda reason: explain(reason, self._wall()),
+            )
+        except InvalidInput as problem:  # written by hand, or by an older version
+            self._happened(bridge, Happened.LOST, str(problem))
+
+    async def _end(self) -> None:
+        made, self._link = self._link, None
+        bridge, self._bridge = self._bridge, None
+        route, self._route = self._route, None
+        self._device.route = None
+        if made is not None:
+            made.stop()
+        if bridge is not None:
+            bridge.stop()
+        if route is not None and self._device.is_attached():
+            await route.unregister()
+
+    def _happened(self, bridge: Bridge, happened: Happened, problem: str = "") -> None:
+        if bridge is self._bridge:
+            self._say(state.after(self.status, happened, self._wall(), problem))
+
+    def _say(self, status: Uplink) -> None:
+        if status == self.status:
+            return
+        if status.state is not self.status.state or status.problem != self.status.problem:
+            words = status.state.value + (f": {status.problem}" if status.problem else "")
+            (log.info if status.state in (UplinkState.ONLINE, UplinkState.NONE) else log.warn)("uplink: {words}", words=words)
+        self.status = status
+        self._announce(status)

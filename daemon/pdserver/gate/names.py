@@ -1,0 +1,38 @@
+"""Names between the gate in the router's process and the server beside it. Nobody else may use them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from paradrop.uris import SERVER
+
+SPACE = f"{SERVER}gate."
+
+AUTHENTICATE = f"{SPACE}authenticate"
+"""Crossbar's dynamic authenticator, registered by the server: ``realm, authid, details`` → a principal."""
+DECIDE = f"{SPACE}decide"
+"""Registered by the server: ``authrole, authid, action, uri, match`` → whether; asked only about who is not connected."""
+DENIED = f"{SPACE}denied"
+"""Registered by the server: ``[[authrole, authid, action, uri, times, detail], …]``, for the audit log."""
+
+SESSIONS = f"{SPACE}sessions"
+"""Registered by the gate: ``[[session, authrole, authid, public_key, stamp], …]``, everybody who is there but the server itself;
+*stamp* is that of the session's ``authextra``."""
+CLOSE = f"{SPACE}close"
+"""Registered by the gate: ``[session, …], reason``: end those sessions at once."""
+ONLINE = f"{SPACE}online"
+"""Registered by the gate: the pdids of the devices that are connected and have their prefix registered."""
+PRESENCE = f"{SPACE}presence"
+"""Published by the gate: ``pdid, online``."""
+
+
+class WampRole(StrEnum):
+    """The ``authrole`` of each kind of peer on the server's realm."""
+
+    DEVICE = "device"
+    USER = "user"
+    GUEST = "guest"
+    """Came in by an invitation's token, and may do nothing but accept it."""
+    SERVER = "server"
+    CHUTE = "chute"
+    """Never a session's own: a chute behind a device, as the gate lets the device say."""
