@@ -61,9 +61,9 @@ def address(url: str, transport: str = "rawsocket") -> str:
 
 
 async def accept(
-    reactor: Any, url: str, token: Token, public_key: str, label: str = "", *, transport: str = "rawsocket"
+    reactor: Any, url: str, token: Token, public_key: str, label: str = "", *, kind: str = "device", transport: str = "rawsocket"
 ) -> Welcome:
-    """Accept the invitation *token* of the server at *url* for *public_key* (hex).
+    """Accept the invitation *token* of the server at *url* for *public_key* (hex), the key of a ``device`` or a ``user``.
 
     *label* is where the key lives, in words, for people who look at a list of keys. The same key may accept the same token again,
     and gets the same answer: an answer may be lost. Raises :class:`InvalidInput` for a bad URL, :class:`InvitationRefused`,
@@ -79,8 +79,9 @@ async def accept(
     joined.addTimeout(PATIENCE, reactor, late)
     try:
         session = await joined
-        extra = {"label": label} if label else {}
-        answer = await session.stockCall(uris.SERVER_ACCEPT, public_key, **extra, options=CallOptions(timeout=PATIENCE))
+        answer = await session.stockCall(
+            uris.SERVER_ACCEPT, public_key, label=label, kind=kind, options=CallOptions(timeout=PATIENCE)
+        )
         return read(Welcome, answer)
     finally:
         client = sessions.client

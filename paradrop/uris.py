@@ -67,8 +67,8 @@ the server calls it; the device relays those, and no others."""
 SERVER_INFO = f"{SERVER}info"
 """Returns :class:`paradrop.values.ServerInfo`."""
 SERVER_ACCEPT = f"{SERVER}invitations.accept"
-"""``public_key`` (hex): take the place that the invitation holds, which brought this session in; returns
-:class:`paradrop.values.Welcome`."""
+"""``public_key`` (hex), ``label=""``, ``kind=""``: take the place that the invitation holds, which brought this session in;
+returns :class:`paradrop.values.Welcome`. With *kind* ``device`` or ``user``, one for the other is refused, and stays good."""
 SERVER_ROLE = f"{SERVER}access.role"
 """``session, user``: the :class:`paradrop.permissions.Role` that *user* has on the calling device, or None."""
 DEVICES_LIST = f"{SERVER}devices.list"

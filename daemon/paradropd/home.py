@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from paradrop.base._files import write_atomically
-from paradrop.base.exceptions import HomeInUse, InteralException, InvalidInput, StorageFull
+from paradrop.base._homes import CLOSED, lock, make_closed
+from paradrop.base.exceptions import InteralException, StorageFull
 from paradrop.base.settings import Settings
 
 DEVICE_ID = re.compile(r"[0-9a-f]{8}")
@@ -84,22 +83,11 @@ class Home:
         try:
             folders = (self.root, self.runtime, self.data, self.blobs, self.logs, self.keys, self.images)
             for folder in (*folders, self.runtime / "chutes", self.logs / "daemon"):
-                for parent in reversed([parent for parent in folder.parents if not parent.exists()]):
-                    parent.mkdir(mode=0o755)  # "parents" of mkdir would make them with what the umask leaves
-                folder.mkdir(mode=0o700, exist_ok=True)
-                self._close(folder)
+                make_closed(folder, (CLOSED, ADMITTING) if folder == self.runtime else (CLOSED,))
         except OSError as problem:
             if problem.errno == errno.ENOSPC:
                 raise StorageFull from problem
             raise
-
-    def _close(self, folder: Path) -> None:
-        found = folder.stat()
-        if found.st_uid != os.geteuid():
-            raise InvalidInput(f"{folder}: the folder is another user's (uid {found.st_uid}); give it to uid {os.geteuid()}")
-        admitted = {0o700, ADMITTING} if folder == self.runtime else {0o700}
-        if stat.S_IMODE(found.st_mode) not in admitted:
-            folder.chmod(0o700)
 
     def admit(self, gid: int) -> None:
         """Let the members of a group reach the control socket, which must be there, and nothing else of the home."""
@@ -112,18 +100,7 @@ class Home:
 
         Raises :class:`HomeInUse`, naming the process that has it.
         """
-        file = open(self.root / "lock", "a+", encoding="ascii", opener=_open_for_us)  # noqa: SIM115 - it is the caller's
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read(32).strip()
-            file.close()
-            raise HomeInUse(f"{self.root}: another paradropd{f' (process {owner})' if owner else ''} runs here") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        return file
+        return lock(self.root, "paradropd")
 
     def device_id(self) -> str:
         """Eight random hexadecimal digits, made at first use: tells this home's containers from another's.
@@ -140,7 +117,3 @@ class Home:
         made = secrets.token_hex(4)
         write_atomically(path, f"{made}\n".encode())
         return made
-
-
-def _open_for_us(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from paradrop.base.exceptions import HomeInUse, InvalidInput, StorageFull
+from paradrop.base._homes import lock, make_closed
+from paradrop.base.exceptions import InvalidInput, StorageFull
 
 LONGEST_SOCKET = 107
 """Bytes of a unix socket's path (``sun_path`` of unix(7), with its final zero)."""
@@ -69,10 +68,7 @@ class ServerHome:
             raise InvalidInput(f"{self.root}: that is a device's home; a server needs one of its own")
         try:
             for folder in (self.root, self.node, self.run, self.keys, self.blobs, self.logs):
-                for parent in reversed([parent for parent in folder.parents if not parent.exists()]):
-                    parent.mkdir(mode=0o755)  # "parents" of mkdir would make them with what the umask leaves
-                folder.mkdir(mode=0o700, exist_ok=True)
-                _close(folder)
+                make_closed(folder)
         except OSError as problem:
             if problem.errno == errno.ENOSPC:
                 raise StorageFull(f"{self.root}: there is no room on the disk") from problem
@@ -83,27 +79,4 @@ class ServerHome:
 
         Raises :class:`HomeInUse`, naming the process that has it.
         """
-        file = open(self.root / "lock", "a+", encoding="ascii", opener=_open_for_us)  # noqa: SIM115 - it is the caller's
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read(32).strip()
-            file.close()
-            raise HomeInUse(f"{self.root}: another pdserver{f' (process {owner})' if owner else ''} runs here") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        return file
-
-
-def _close(folder: Path) -> None:
-    found = folder.stat()
-    if found.st_uid != os.geteuid():
-        raise InvalidInput(f"{folder}: the folder is another user's (uid {found.st_uid}); give it to uid {os.geteuid()}")
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
-
-
-def _open_for_us(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+        return lock(self.root, "pdserver")

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from paradrop import uris
 from paradrop.base.cxbr import BaseSession
-from paradrop.base.exceptions import DatabaseUnavailable, NotFound, ParadropException
+from paradrop.base.exceptions import DatabaseUnavailable, HomeInUse, NotFound, ParadropException
 from paradrop.base.seams import Threads, WallClock
 from paradrop.procedure import Procedure, collect, register
 from paradrop.source.blobs import Blobs
@@ -212,7 +212,7 @@ class Service:
             try:
                 await self.registry.open()
                 await self.wanted.load()
-            except DatabaseUnavailable as problem:
+            except (DatabaseUnavailable, HomeInUse) as problem:  # the latter: stands by until the other server ends
                 if str(problem) != said_so:
                     said_so = str(problem)
                     self._announce(f"pdserver waits for its database: {said_so}")

@@ -64,7 +64,7 @@ async def joined(served: Served, tick: float = 0.0) -> AsyncIterator[tuple[Crew,
     crew = served.crew(tick)
     try:
         crew.start()
-        await served.first_there(crew)  # until then Python starts, and that is not the server's time
+        await crew.join()
         took = await served.all_there(crew)
         await deferLater(served.place.reactor, SETTLE)
         pss, rss = served.memory()

@@ -40,7 +40,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from serving import ServerProcess, free_port
 
 ADMINISTRATOR = "bench"
-LOOK = 0.1
+LOOK = 0.05
 """Seconds between two looks at a fleet."""
 PATIENCE = 120.0
 """Seconds after which a fleet that has not joined will not."""
@@ -91,14 +91,6 @@ class Served:
             keyless=self.server is None,
         )
         return Crew(self.place.reactor, plan)
-
-    async def first_there(self, crew: Crew) -> None:
-        """Wait for the first device. Raises :class:`NotMeasured`."""
-        give_up = time.monotonic() + PATIENCE
-        while not (await crew.count()).joined:
-            if time.monotonic() > give_up:
-                raise NotMeasured(f"no device has joined: {await crew.count()}")
-            await deferLater(self.place.reactor, LOOK)
 
     async def all_there(self, crew: Crew, lost: int = 0) -> float:
         """Seconds until every device has joined, and *lost* links have been lost before. Raises :class:`NotMeasured`."""

@@ -47,6 +47,14 @@ def test_it_is_ready_with_a_certificate_that_its_own_authority_verifies(server: 
     assert server.admin_code.startswith("pd1.")
 
 
+def test_the_router_worker_carries_nothing_that_a_router_does_not_use(server: ServerProcess) -> None:
+    worker = server.worker
+    assert worker is not None
+    loaded = " ".join(each.path for each in worker.memory_maps())
+    assert "cbor2" in loaded
+    assert "numpy" not in loaded
+
+
 def test_a_killed_router_worker_comes_back(server: ServerProcess) -> None:
     worker, node, service = server.worker, server.node, server.service
     assert worker is not None

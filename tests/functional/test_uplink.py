@@ -54,7 +54,8 @@ class Operator:
     def __init__(self, threads: Any, server: ServerProcess) -> None:
         self.threads, self.server = threads, server
         self.key = Key.generate()
-        threads.run(lambda: claim.accept(threads.reactor, server.url, Token.read(server.admin_code), self.key.public, "a test"))
+        code = Token.read(server.admin_code)
+        threads.run(lambda: claim.accept(threads.reactor, server.url, code, self.key.public, "a test", kind="user"))
         self.session = threads.run(self._start)
 
     async def _start(self) -> Any:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from paradrop.base.exceptions import (
 from paradrop.base.seams import inline
 from paradrop.permissions import Role
 from pdserver.access import EVERYTHING
-from pdserver.registry import Database, Registry, invitations
+from pdserver.registry import Database, Registry, claims, invitations
 from pdserver.registry.records import (
     Accepted,
     Affected,
@@ -408,6 +409,13 @@ def test_a_claim_token_works_once_and_the_same_key_gets_the_same_answer_again(re
     assert registry.directory.device_by_key(OTHER) is None
 
 
+def test_a_token_for_the_other_kind_is_refused_and_stays_good(registry: Registry) -> None:
+    result(registry.create_device("acme.r1"))
+    token = invite(registry, "acme.r1")
+    assert "for a device" in failure(registry.accept(token.id, KEY, kind=InvitationKind.USER), InvitationRefused)
+    assert result(registry.accept(token.id, KEY, kind=InvitationKind.DEVICE)).subject == "acme.r1"
+
+
 def test_a_new_claim_replaces_the_key_and_the_old_token_does_not_bring_it_back(registry: Registry) -> None:
     result(registry.create_device("acme.r1"))
     old = claim(registry, "acme.r1", KEY)
@@ -618,12 +626,12 @@ def test_of_many_who_accept_one_token_at_once_exactly_one_wins(
     start, outcomes = threading.Barrier(len(keys)), {}
 
     def attempt(key: str) -> None:
-        # Registries of their own: nothing but the database keeps them apart.
-        mine = Registry(Database(url, inline, patience=60), wall)
-        result(mine.open())
+        # Nothing but the database keeps them apart.
+        mine = Database(url, inline, patience=60)
+        work = partial(claims.accept, id=token.id, public_key=key, label="", expected=None, now=wall())
         start.wait(60)
         try:
-            outcomes[key] = case.successResultOf(Deferred.fromCoroutine(mine.accept(token.id, key)))
+            outcomes[key] = case.successResultOf(Deferred.fromCoroutine(mine.write(work)))[0]
         except BaseException as problem:  # a failed assertion would be lost with its thread
             outcomes[key] = str(problem)
         result(mine.close())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from paradrop.base.exceptions import NotPermitted
 from paradrop.tokens import Token
 from paradrop.values import ServerInfo, plain
 from pdtools.testing import EPOCH, Bench
@@ -70,17 +68,6 @@ def test_a_code_from_a_pipe_and_one_that_is_typed(bench: Bench, screen: Bench) -
 
 def test_a_server_that_is_not_there_is_not_remembered(bench: Bench) -> None:
     assert bench.run("server", "login", "https://else.example:1", CODE).code == 69
-    assert bench.servers.known() == []
-
-
-def test_a_devices_token_is_no_login_code(bench: Bench) -> None:
-    def refused() -> Any:
-        raise NotPermitted
-
-    bench.server.offer("org.paradrop.server.info", refused)
-    result = bench.run("server", "login", bench.server.url, CODE)
-    assert result.code == 1
-    assert "not for a person" in result.err
     assert bench.servers.known() == []
 
 

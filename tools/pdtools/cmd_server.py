@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paradrop.base.exceptions import NotPermitted, ParadropException
+from paradrop.base.exceptions import ParadropException
 from paradrop.tokens import Token
 from paradrop.values import ServerInfo
 from pdtools import (
@@ -57,11 +57,6 @@ async def enrol(app: App, url: str, token: Token) -> tuple[KnownServer, ServerIn
     fabric = await app.dial(known.target(key))
     try:
         return known, await Server(fabric).info()
-    except NotPermitted as problem:
-        servers.forget(known)
-        raise ParadropException(
-            f"That code was for the device {welcome.subject}, not for a person. Make it a new one."
-        ) from problem
     finally:
         await fabric.close()
 

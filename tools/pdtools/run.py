@@ -41,7 +41,7 @@ def run(arguments: Sequence[str], reactor: Any) -> int:
         return drive(reactor, work)
 
     async def accepted(url: str, token: Token, public_key: str, label: str) -> Welcome:
-        return await accept(reactor, url, token, public_key, label)
+        return await accept(reactor, url, token, public_key, label, kind="user")
 
     app = App(
         show=standard(),

@@ -13,14 +13,9 @@ imports one of those packages gets the real one. What remains is 56 MB and 0.4 s
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import MutableSequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
 
 import paradrop.base._serializers  # noqa: F401 - before anything of Crossbar's imports them with bjdata
+from paradrop.routing.standins import StandIns
 
 UNUSED = frozenset({"cfxdb", "eth_abi", "eth_typing", "humanize", "numpy", "pygments", "txtorcon", "web3", "xbr", "zlmdb"})
 """Top-level packages that Crossbar imports and the router does not use."""
@@ -36,48 +31,16 @@ MODULES = (
 )
 
 
-class _StandIn(ModuleType):
-    """A module that has every name, each an empty class."""
-
-    __path__: MutableSequence[str] = []  # noqa: RUF012 - empty, and never written to
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {"__class_getitem__": classmethod(lambda cls, item: cls)})
-
-
-class _Finder(MetaPathFinder, Loader):
-    """Answers imports of :data:`UNUSED`, and remembers what it gave."""
-
-    def __init__(self) -> None:
-        self.given: list[str] = []
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if fullname.partition(".")[0] not in UNUSED or fullname in sys.modules:
-            return None
-        return ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        self.given.append(spec.name)
-        return _StandIn(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run."""
-
-
 def load(lean: bool = True) -> None:
     """Import Crossbar's router, by default without :data:`UNUSED`. Does nothing the second time."""
     if not lean:
         for name in MODULES:
             importlib.import_module(name)
         return
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
+    stand_ins = StandIns(UNUSED)
+    stand_ins.install()
     try:
         for name in MODULES:
             importlib.import_module(name)
     finally:
-        sys.meta_path.remove(finder)
-        for name in finder.given:
-            sys.modules.pop(name, None)
+        stand_ins.remove()

@@ -147,7 +147,9 @@ class Bridge:
     def _pass_down(
         self, role: str, here: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails
     ) -> Awaitable[Any]:
-        caller = caller_of(details.caller, details.caller_authid or SERVER, role)
+        # The server's own session has a name that is made up anew at each start.
+        name = SERVER if details.caller_authrole == SERVER else details.caller_authid
+        caller = caller_of(details.caller, name, role)
         return self._device.pass_call(here, args, kwargs, forward_for=caller, progress=details.progress)
 
     def upwards(self, uri: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails) -> Awaitable[Any]:

@@ -49,8 +49,10 @@ class InvitationsApi:
         self._url = url
 
     @procedure(uris.SERVER_ACCEPT, Permission.VIEW)
-    async def accept(self, caller: Caller, public_key: str, label: str = "") -> Welcome:
+    async def accept(self, caller: Caller, public_key: str, label: str = "", kind: str = "") -> Welcome:
         """The same key gets the same answer again: the first may have been lost."""
-        done = await self._registry.accept(caller.name, public_key, label)
+        if kind and kind not in list(InvitationKind):
+            raise InvalidInput(f"an invitation is for a {' or a '.join(InvitationKind)}")
+        done = await self._registry.accept(caller.name, public_key, label, InvitationKind(kind) if kind else None)
         self._accepted(done)
         return Welcome(subject=done.subject, server=self._url, name=self._name)

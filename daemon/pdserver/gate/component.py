@@ -24,6 +24,7 @@ from pdserver.gate.demand import Pattern
 from pdserver.gate.denials import INTERVAL
 from pdserver.gate.guard import Guard
 from pdserver.gate.install import Installation
+from pdserver.gate.pace import Pace
 from pdserver.gate.settings import GateSettings
 
 log = Logger(namespace="pdserver.gate")
@@ -39,6 +40,7 @@ class Gate(BaseSession):
     guard: Guard
     _installation: Installation | None = None
     _delivering: LoopingCall | None = None
+    _pace: Pace | None = None
 
     async def onJoin(self, details: SessionDetails) -> None:
         """Implements :func:`autobahn.wamp.interfaces.ISession.onJoin`."""
@@ -68,6 +70,8 @@ class Gate(BaseSession):
         self._delivering = LoopingCall(lambda: ensureDeferred(self.guard.denials.deliver(self._deliver)))
         self._delivering.clock = clock
         self._delivering.start(INTERVAL, now=False)
+        self._pace = Pace(clock)
+        self._pace.start()
 
     def _stop(self) -> None:
         if self._installation is not None:
@@ -75,6 +79,9 @@ class Gate(BaseSession):
             self._installation = None
         if self._delivering is not None and self._delivering.running:
             self._delivering.stop()
+        if self._pace is not None:
+            self._pace.stop()
+            self._pace = None
         if hasattr(self, "guard"):
             self.guard.stop()
 

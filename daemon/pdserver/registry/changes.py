@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredLock
 
-from paradrop.base.exceptions import Conflict, DatabaseUnavailable
+from paradrop.base.exceptions import Conflict, DatabaseUnavailable, HomeInUse
 from pdserver.registry.database import Database
 from pdserver.registry.directory import Directory, Snapshot
 
@@ -37,6 +37,7 @@ class Changes:
         """The result of *work*, which is a transaction; after it *follow* brings the directory up to date."""
 
         async def change() -> R:
+            await self._claim()
             if self._doubtful:
                 await self._reload()
             result = await self._attempt(work)
@@ -55,6 +56,18 @@ class Changes:
         self._ended = True
         async with self._lock:
             pass
+
+    async def _claim(self) -> None:
+        """What keeps other servers out may have been lost; raises :class:`DatabaseUnavailable` when one came in."""
+        try:
+            if await self._database.claim():
+                self._doubtful = True
+        except (DatabaseUnavailable, HomeInUse) as problem:
+            self._failures += 1
+            self._doubtful = True
+            if isinstance(problem, DatabaseUnavailable):
+                raise
+            raise DatabaseUnavailable(f"{problem}; nothing was changed") from None
 
     async def _reload(self) -> None:
         self._directory.load(await self._attempt(self._load))

@@ -42,7 +42,7 @@ def first_administrator(
 
 
 def accept(
-    connection: Connection, id: str, public_key: str, label: str, now: float
+    connection: Connection, id: str, public_key: str, label: str, expected: InvitationKind | None, now: float
 ) -> tuple[Accepted, DeviceRecord | UserRecord]:
     """Together with the record of whose key it is now. Runs in a writing transaction, which is alone: of two who accept at the
     same time, the second sees what the first has done."""
@@ -51,6 +51,8 @@ def accept(
     if row is None:
         raise InvitationRefused(invitations.UNKNOWN)
     kind, subject = InvitationKind(row.kind), str(row.subject)
+    if expected not in (None, kind):
+        raise InvitationRefused(f"that token is for a {kind}, not for a {expected}; it is still good")
     record = _subject(connection, kind, subject)
     theirs = public_key in _keys_of(record)
     if row.used is not None:

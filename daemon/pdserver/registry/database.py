@@ -14,6 +14,7 @@ from paradrop.base.exceptions import ParadropException
 from paradrop.base.seams import Threads
 from pdserver.registry import engines, migrations
 from pdserver.registry.failures import translated
+from pdserver.registry.fence import Fence
 
 R = TypeVar("R")
 
@@ -35,6 +36,7 @@ class Database:
         self._secrets = [str(parsed.password or ""), *((query,) if isinstance(query, str) else query)]
         self._threads = threads
         self.engine = engines.make_engine(parsed, patience)
+        self._fence = Fence(self.engine)
         # A database in memory is a single connection, which threads must take in turns.
         self._turn: AbstractContextManager[object] = threading.Lock() if engines.in_memory(parsed) else nullcontext()
 
@@ -45,19 +47,40 @@ class Database:
         """Alone: no two of these overlap, in this process or in another one."""
         return await self._threads(self._transaction, function, writing=True)
 
+    async def claim(self) -> bool:
+        """Keep other servers out until :meth:`close`; whoever has claimed writes only while the claim holds.
+
+        Returns whether others may have changed something since it held last. Raises :class:`HomeInUse` when another server has
+        claimed the database. SQLite needs no claim: it lies in a home, which is locked.
+        """
+        if self.engine.dialect.name != "postgresql":
+            return False
+        return await self._threads(self._in_our_words, self._fence.take)
+
     async def upgrade(self) -> None:
         """Bring the schema to this version's. Raises :class:`InvalidSettings` when it is a newer version's."""
         await self.write(migrations.upgrade)
 
     async def close(self) -> None:
-        await self._threads(self.engine.dispose)
+        await self._threads(self._dispose)
+
+    def _dispose(self) -> None:
+        self._fence.release()
+        self.engine.dispose()
 
     def _transaction(self, function: Callable[[Connection], R], writing: bool) -> R:
-        try:
+        def transaction() -> R:
             with self._turn, self.engine.connect().execution_options(writing=writing) as connection, connection.begin():
                 if writing:
                     engines.begin_writing(connection)
+                    self._fence.check()
                 return function(connection)
+
+        return self._in_our_words(transaction)
+
+    def _in_our_words(self, work: Callable[[], R]) -> R:
+        try:
+            return work()
         except SQLAlchemyError as problem:
             failure: ParadropException = translated(problem, self._secrets)
         # Outside of the handler: the driver's error, with its statement, is then no context of ours and in nobody's log.

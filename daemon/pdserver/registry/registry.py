@@ -53,7 +53,9 @@ class Registry:
     # The life of the registry.
 
     async def open(self) -> None:
-        """Bring the database to this version's schema, and read it. Raises :class:`InvalidSettings` when it is a newer one's."""
+        """Bring the database to this version's schema, and read it. Raises :class:`InvalidSettings` when it is a newer one's, and
+        :class:`HomeInUse` when another server uses it (PostgreSQL)."""
+        await self._database.claim()
         await self._database.upgrade()
         await self._changes.reload()
 
@@ -153,13 +155,13 @@ class Registry:
         """
         return await self._database.read(partial(invitations.check, id=id, secret=secret, now=self._wall()))
 
-    async def accept(self, id: str, public_key: str, label: str = "") -> Accepted:
+    async def accept(self, id: str, public_key: str, label: str = "", kind: InvitationKind | None = None) -> Accepted:
         """Let that key be the device's, instead of what it had, or one of the user's. Once; the same key gets the same answer
-        again, as long as it is still theirs.
+        again, as long as it is still theirs. *kind*: what the owner of the key is; an invitation for another kind is refused.
 
         Raises :class:`InvitationRefused`; :class:`InvalidInput` and :class:`Conflict` for the key, with the invitation unused.
         """
-        work = partial(claims.accept, id=id, public_key=public_key, label=label, now=self._wall())
+        work = partial(claims.accept, id=id, public_key=public_key, label=label, expected=kind, now=self._wall())
         return (await self._changes.make(work, lambda done: self._put(done[1])))[0]
 
     # What happened.

@@ -76,6 +76,11 @@ class Crew:
             member.send(order.plain())
             self._members.append(member)
 
+    async def join(self) -> None:
+        """Begin to join, in all processes at the same time: once each of them is up."""
+        await self.count()
+        await self._ask({"do": "join"})
+
     async def count(self) -> Tally:
         return Tally.sum(Tally(**answer) for answer in await self._ask({"do": "count"}))
 

@@ -1,8 +1,8 @@
 """One process of the simulator: ``python -m pdserver.simulate.member``.
 
 The first line of its input is an :class:`Order`; each line after it a question, answered by one line with the same ``id``:
-``{"do": "count", "id": 1}``, ``{"do": "wire", …}``, ``{"do": "call", "rate": …, "seconds": …, …}``. All of it is JSON. It ends
-when its input does.
+``{"do": "join", "id": 1}``, ``{"do": "count", …}``, ``{"do": "wire", …}``, and ``{"do": "call", …}`` with ``rate`` and
+``seconds``. All of it is JSON. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Member(LineOnlyReceiver):
         self._tally = Tally()
         self._devices: list[SimulatedDevice] = []
         self._links: Links | None = None
+        self._joining: Joining | None = None
         self._order: Order | None = None
         self._ticks = 0
 
@@ -59,6 +60,7 @@ class Member(LineOnlyReceiver):
             self._begin(Order(**asked))
             return
         answers: dict[str, Callable[[dict[str, Any]], dict[str, Any] | Deferred[dict[str, Any]]]] = {
+            "join": self._join,
             "count": lambda _: self._tally.plain(),
             "wire": lambda _: self._links.wire().plain() if self._links else {},
             "call": self._call,
@@ -87,10 +89,14 @@ class Member(LineOnlyReceiver):
             self._devices.append(device)
             links.add(pdid, fleet.key(order.first + number), device)
 
-        joining = Joining(self._reactor, begin, order.count, order.rate, order.joining)
-        joining.start()
+        self._joining = joining = Joining(self._reactor, begin, order.count, order.rate, order.joining)
         if order.tick:
             self._reactor.callLater(order.tick / PARTS, self._tick)
+
+    def _join(self, asked: dict[str, Any]) -> dict[str, Any]:
+        assert self._joining is not None
+        self._joining.start()
+        return {}
 
     def _tick(self) -> None:
         """A part of the devices, so that they do not all speak at the same moment."""

@@ -28,6 +28,7 @@ async def watch(reactor: Any, plan: Plan, calls: float, seconds: float, say: Say
     calling: Deferred[None] | None = None
     complete = False
     try:
+        await crew.join()
         while not seconds or reactor.seconds() - begun < seconds:
             tally = await crew.count()
             at = round(reactor.seconds() - begun, 3)

@@ -1,0 +1,1 @@
+"""A folder for the module path of the node's router worker; see :mod:`pdserver.lean.sitecustomize`."""
