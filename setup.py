@@ -60,6 +60,7 @@ DEV = [
     "playwright",
     "pytest",
     "pytest-timeout",
+    "pytest-xdist",  # two processes
     "ruff",
     "types-docker",
     "types-jsonschema",

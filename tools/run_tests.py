@@ -1,4 +1,7 @@
-"""`make test`: every test this machine can run, from the checkout, naming what was left out and why."""
+"""`make test`: every test this machine can run, from the checkout, naming what was left out and why.
+
+Two processes share the tests, a file at a time: many of them wait for other programs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ def main() -> int:
         built = subprocess.run([sys.executable, str(BASE_IMAGE)], check=False).returncode == 0
         if not built and os.environ.get("CI") == "true":
             return 1
-    return subprocess.run([sys.executable, "-m", "pytest", *sys.argv[1:]], cwd=ROOT, check=False).returncode
+    shared = ["-n", "2", "--dist", "loadfile"]
+    return subprocess.run([sys.executable, "-m", "pytest", *shared, *sys.argv[1:]], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":
