@@ -19,7 +19,8 @@ from pdserver.registry import Directory
 from pdserver.registry.records import DeviceRecord, UserRecord
 from pdserver.testing import World
 
-R1, ADA, ADAS_OTHER, STRANGER = (Key.generate().public for _ in range(4))
+# The same in every process that shares the tests: they are in names of tests.
+R1, ADA, ADAS_OTHER, STRANGER = (Key(bytes([number]) * 32).public for number in range(1, 5))
 
 
 @pytest.fixture
