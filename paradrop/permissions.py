@@ -32,6 +32,18 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
+class WampRole(StrEnum):
+    """The ``authrole`` of each kind of peer on a server's realm."""
+
+    DEVICE = "device"
+    USER = "user"
+    GUEST = "guest"
+    """Came in by an invitation's token, and may do nothing but accept it."""
+    SERVER = "server"
+    CHUTE = "chute"
+    """Never a session's own: a chute behind a device, as the gate lets the device say."""
+
+
 _GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset({Permission.PUBLIC, Permission.VIEW, Permission.OPERATE, Permission.ADMINISTER}),
     Role.OPERATOR: frozenset({Permission.PUBLIC, Permission.VIEW, Permission.OPERATE}),

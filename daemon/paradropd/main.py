@@ -6,7 +6,6 @@ import argparse
 import ctypes
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
@@ -17,11 +16,13 @@ from typing import Any, TextIO
 
 import txaio
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError, ReactorNotRunning
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger, globalLogBeginner
 
 from paradrop.base import nexus as nexus_module
 from paradrop.base import settings as settings_module
+from paradrop.base._running import end
+from paradrop.base._running import run as run_reactor
 from paradrop.base.exceptions import InteralException, ParadropException
 from paradrop.base.nexus import NexusBase
 from paradrop.base.seams import in_thread
@@ -168,7 +169,7 @@ def _serve(
         exit_code = code
         if quiet:  # else the log has told it to the console
             print(f"paradropd: {reason}", file=sys.stderr)
-        end()
+        end(reactor)
 
     async def stop() -> None:
         try:
@@ -177,16 +178,5 @@ def _serve(
             log.failure("paradropd did not stop as it should")
         await nexus.onStop()
 
-    def end() -> None:
-        with suppress(ReactorNotRunning):  # it is ending already: Twisted's own handlers would log a traceback
-            reactor.stop()
-
-    def listen_to_signals() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, frame: reactor.callFromThread(end))
-
-    reactor.callWhenRunning(listen_to_signals)
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(stop()))
-    reactor.run()
+    run_reactor(reactor, lambda: Deferred.fromCoroutine(start()), stop)
     return exit_code

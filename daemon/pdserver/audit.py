@@ -13,9 +13,10 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from paradrop import uris
-from paradrop.base.exceptions import NotPermitted, ParadropException
+from paradrop.base.exceptions import DeviceNotFoundException, NotPermitted, ParadropException
 from paradrop.procedure import Handler, Procedure
 from pdserver.callers import Caller, whose
+from pdserver.detached import detached
 from pdserver.registry import Registry
 from pdserver.registry.records import NewAuditEntry
 
@@ -28,7 +29,7 @@ BURST = 200
 RATE = 1.0
 """… and how many more a second after that; what comes faster is counted together, or a stranger could fill the disk."""
 WAITING = 5_000
-"""Entries kept while the database is away; the newest are counted together then."""
+"""Entries of each kind, denied and administrative, that are kept while the database is away."""
 SHOWN = 200
 """Characters of what somebody sent that are written down."""
 
@@ -100,6 +101,8 @@ class Audit:
         self._registry = registry
         self._denials = Denials(wall())
         self._unwritten: list[NewAuditEntry] = []
+        self._unwritten_denials: list[NewAuditEntry] = []
+        self._running: set[Deferred[None]] = set()
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self.write()))
         self._loop.clock = clock
 
@@ -107,54 +110,67 @@ class Audit:
         self._loop.start(WRITE_EVERY, now=False)
 
     async def stop(self) -> None:
-        """Write the last, and stop."""
+        """Let what is under way end, write the last, and stop."""
         if self._loop.running:
             self._loop.stop()
+        for running in list(self._running):
+            await running
         await self.write()
 
     def denied(self, who: str, action: str, what: str, detail: str, times: int = 1) -> None:
         self._denials.add(self._wall(), who, action, what, detail, times)
 
-    async def done(self, who: str, action: str, what: str, detail: str = "", allowed: bool = True) -> None:
+    async def done(self, who: str, action: str, what: str, detail: str = "") -> None:
         """Somebody did, or failed to do, something that is always written down."""
-        entry = NewAuditEntry(who=who, action=action, what=what[:SHOWN], allowed=allowed, detail=detail[:SHOWN], at=self._wall())
+        entry = NewAuditEntry(who=who, action=action, what=what[:SHOWN], allowed=True, detail=detail[:SHOWN], at=self._wall())
         self._unwritten.append(entry)
         await self.write()
 
     async def write(self) -> None:
         """Write down what there is; what cannot be written stays for the next time."""
-        entries = [*self._unwritten, *self._denials.take()]
-        if not entries:
+        done, denied = self._unwritten, [*self._unwritten_denials, *self._denials.take()]
+        if not done and not denied:
             return
-        self._unwritten = []
+        self._unwritten, self._unwritten_denials = [], []
         try:
-            await self._registry.record(entries)
+            await self._registry.record([*done, *denied])
         except ParadropException as problem:
             log.warn("the audit log is written later: {problem}", problem=problem)
-            self._unwritten = [*entries, *self._unwritten][:WAITING]
+            # Each kind has its own room: whoever is denied often enough must not make the log forget what was administered.
+            self._unwritten = [*done, *self._unwritten][:WAITING]
+            self._unwritten_denials = [*denied, *self._unwritten_denials][:WAITING]
 
     def audited(self, procedures: Mapping[str, Procedure]) -> dict[str, Procedure]:
-        """*procedures*, with everything of :data:`AUDITED` written down: who, on what, and how it ended."""
-        return {
-            uri: replace(declared, handler=self._watched(declared)) if declared.name in AUDITED else declared
-            for uri, declared in procedures.items()
-        }
+        """*procedures*, with everything of :data:`AUDITED` written down: who, on what, and how it ended; and of every one what
+        was denied."""
+        return {uri: replace(declared, handler=self._watched(declared)) for uri, declared in procedures.items()}
 
     def _watched(self, declared: Procedure) -> Handler:
         action = declared.name.removeprefix(uris.SERVER)
 
-        @functools.wraps(declared.handler)
-        async def handler(caller: Caller, *args: Any, **kwargs: Any) -> Any:
+        async def watched(caller: Caller, *args: Any, **kwargs: Any) -> Any:
             what = " ".join(str(value) for value in (*args, *kwargs.values()))
             try:
                 answer = await declared.handler(caller, *args, **kwargs)
-            except NotPermitted as refused:
-                await self.done(whose(caller), action, what, str(refused), allowed=False)
-                raise
             except ParadropException as problem:
-                await self.done(whose(caller), action, what, f"failed: {problem}")
+                if is_denial(caller, problem):
+                    self.denied(whose(caller), action, what, str(problem))
+                elif declared.name in AUDITED:
+                    await self.done(whose(caller), action, what, f"failed: {problem}")
                 raise
-            await self.done(whose(caller), action, what, getattr(answer, "subject", ""))
+            if declared.name in AUDITED:
+                await self.done(whose(caller), action, what, getattr(answer, "subject", ""))
             return answer
 
+        @functools.wraps(declared.handler)
+        async def handler(caller: Caller, *args: Any, **kwargs: Any) -> Any:
+            work = watched(caller, *args, **kwargs)
+            # A caller who cancels, or goes, must not keep a change from being written down, and its sessions from being ended.
+            return await (detached(work, self._running) if declared.name in AUDITED else work)
+
         return handler
+
+
+def is_denial(caller: Caller, problem: ParadropException) -> bool:
+    """Whether *problem* says that *caller* may not. For a device that they may not even see it says that there is none."""
+    return isinstance(problem, NotPermitted) or (isinstance(problem, DeviceNotFoundException) and not caller.administrator)

@@ -50,6 +50,8 @@ class Caller:
 
     name: str
     peer: Peer
+    session: int | None = None
+    """The one they called on."""
 
     @property
     def administrator(self) -> bool:
@@ -142,4 +144,4 @@ class Callers:
         if peer is None or not is_allowed(peer, declared):
             self._refused(said(authrole, authid), declared.name.removeprefix(uris.SERVER), "", "")
             raise NotPermitted(f"you may not call {declared.name}")
-        return Caller(authid, peer)
+        return Caller(authid, peer, details.caller)

@@ -75,6 +75,7 @@ commands.add_command(simulate)
 @click.option("--key", type=PATH, help="The certificate's key (PEM).")
 @click.option("--name", metavar="NAME", help="The server's name as people read it; the machine's without it.")
 @click.option("--log-level", type=click.Choice(["error", "warn", "info", "debug"]), default="warn", help="Of log/node.log.")
+@click.option("--lean/--no-lean", default=True, help="Keep what the router never uses out of its memory (52 MB).")
 def run(
     home: Path,
     listen: str,
@@ -84,6 +85,7 @@ def run(
     key: Path | None,
     name: str | None,
     log_level: str,
+    lean: bool,
 ) -> int:
     """Run a server until SIGTERM or Ctrl-C."""
     host, port = read_listen(listen)
@@ -100,6 +102,7 @@ def run(
         key=key and key.absolute(),
         connections=connections_for(allow_files()),
         log_level=log_level,
+        lean=lean,
     )
     return serve(settings)
 
@@ -127,8 +130,9 @@ def serve(settings: ServerSettings) -> int:
 
 def supervise(settings: ServerSettings, home: ServerHome) -> int:
     from twisted.internet import reactor as global_reactor  # noqa: TID251 - this is an entry point
-    from twisted.internet.defer import Deferred
-    from twisted.internet.error import ReactorNotRunning
+
+    from paradrop.base._running import ENDING
+    from paradrop.base._running import run as run_reactor
 
     reactor: Any = global_reactor
     supervisor = Supervisor(
@@ -138,19 +142,8 @@ def supervise(settings: ServerSettings, home: ServerHome) -> int:
         log=lambda program: CappedLog(home.logs / f"{program}.log"),
     )
 
-    def end() -> None:
-        with suppress(ReactorNotRunning):
-            reactor.stop()
-
-    def listen_to_signals() -> None:
-        hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup(1) means it
-        for number in (signal.SIGINT, signal.SIGTERM, *hang_up):
-            signal.signal(number, lambda number, frame: reactor.callFromThread(end))
-
-    reactor.callWhenRunning(listen_to_signals)
-    reactor.callWhenRunning(supervisor.start)
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(supervisor.stop()))
-    reactor.run()
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup(1) means it
+    run_reactor(reactor, supervisor.start, supervisor.stop, (*ENDING, *hang_up))
     return 0
 
 

@@ -5,17 +5,16 @@ What it prints goes to the operator; its log goes to standard error, which the s
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from contextlib import suppress
 from typing import Any
 
 import txaio
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ReactorNotRunning
 from twisted.logger import FilteringLogObserver, Logger, LogLevel, LogLevelFilterPredicate, globalLogBeginner, textFileLogObserver
 
+from paradrop.base._running import end
+from paradrop.base._running import run as run_reactor
 from paradrop.base.exceptions import InteralException, ParadropException
 from paradrop.base.seams import in_thread
 from pdserver.home import ServerHome
@@ -54,6 +53,7 @@ def run(settings: ServerSettings) -> int:
         home=home,
         authority=authority_of(home, settings),
         announce=announce,
+        end=lambda: end(reactor),
     )
     exit_code = 0
 
@@ -61,7 +61,7 @@ def run(settings: ServerSettings) -> int:
         nonlocal exit_code
         exit_code = code
         print(f"Error: {reason}", file=sys.stderr, flush=True)
-        end()
+        end(reactor)
 
     async def start() -> None:
         try:
@@ -78,18 +78,7 @@ def run(settings: ServerSettings) -> int:
         except Exception:  # noqa: BLE001 - the end comes anyway
             log.failure("the service did not stop as it should")
 
-    def end() -> None:
-        with suppress(ReactorNotRunning):
-            reactor.stop()
-
-    def listen_to_signals() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, frame: reactor.callFromThread(end))
-
-    reactor.callWhenRunning(listen_to_signals)
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(stop()))
-    reactor.run()
+    run_reactor(reactor, lambda: Deferred.fromCoroutine(start()), stop)
     return exit_code
 
 

@@ -39,12 +39,15 @@ AT_ONCE = 16
 """Devices that are delivered to at the same time."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a delivery is tried again, doubling."""
-SLOW = 120.0
+SLOW = 60.0
 """Seconds for what a device may have to think about: taking in a whole source tree."""
 LOOKED_BACK = 50
 """Changes of a chute that are looked through for one of ours."""
 NOTHING_YET = "none"
 """The mark on a device that knows no change of the chute."""
+TURN = 300.0
+"""Seconds for which one delivery may keep its turn: others wait. What was sent by then stays on the device, and it goes on from
+there when it is its turn again."""
 FOLLOWED = 1800.0
 """Seconds for which a change that was delivered is looked at, to know how it ended."""
 
@@ -165,7 +168,7 @@ class Delivery:
         while self._online(pdid):
             await self._turns.acquire()
             try:
-                if not await self._deliver_next(pdid):
+                if not await Deferred.fromCoroutine(self._deliver_next(pdid)).addTimeout(TURN, self._clock):
                     return
                 pause = FIRST_PAUSE
                 continue
@@ -215,7 +218,8 @@ class Delivery:
             return None
         tree = read(SourceTree, dict(record.tree))
         try:
-            files = {entry.sha256: self._wanted.blobs.path(entry.sha256) for entry in tree.entries}
+            blobs = self._wanted.shelves.of(record.pdid)
+            files = {entry.sha256: blobs.path(entry.sha256) for entry in tree.entries}
         except NotFound:
             await self._wanted.set(record.id, WantedState.FAILED, reason="its content is not on the server any more")
             return None

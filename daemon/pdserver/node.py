@@ -44,7 +44,7 @@ def configuration(settings: ServerSettings, chain: int = 0) -> dict[str, Any]:
         "classname": GATE,
         "realm": DEVICE_REALM,
         "role": WampRole.SERVER.value,
-        "extra": {"patience": settings.patience, "strangers": settings.strangers},
+        "extra": {"patience": settings.patience, "strangers": settings.strangers_allowed},
     }
     kinship = {"type": "class", "classname": KINSHIP, "realm": DEVICE_REALM, "role": WampRole.SERVER.value}
     # The option "expose_controller" stays as it is: with False the node of Crossbar 26.10.1 never gets past its worker's start.

@@ -52,11 +52,11 @@ class OfflineApi:
     async def missing(self, asker: Asker, digests: builtins.list[str]) -> builtins.list[str]:
         if len(digests) > MOST_DIGESTS:
             raise InvalidInput(f"ask for {MOST_DIGESTS} digests at most")
-        return self._wanted.blobs.missing(digests)
+        return self._wanted.shelves.of(asker.device.pdid).missing(digests)
 
     @procedure(uris.BLOBS_PUT, Permission.OPERATE)
     async def put(self, asker: Asker, sha256: str, size: int, offset: int, data: bytes) -> dict[str, int]:
-        return {"have": self._wanted.blobs.put(sha256, size, offset, data)}
+        return {"have": self._wanted.shelves.put(asker.device.pdid, sha256, size, offset, data)}
 
     @procedure(uris.CHUTES_DEPLOY, Permission.OPERATE)
     async def deploy(self, asker: Asker, tree: dict[str, Any]) -> ChangeRecord:

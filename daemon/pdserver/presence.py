@@ -112,10 +112,18 @@ class Sessions:
         self._link = link
         self._directory = directory
 
-    async def close(self, role: WampRole, authids: Iterable[str], reason: str) -> None:
-        """End the sessions of those, so that they come back with what they are now, or not at all."""
+    async def close(self, role: WampRole, authids: Iterable[str], reason: str, spared: int | None = None) -> None:
+        """End the sessions of those but *spared*, so that they come back with what they are now, or not at all."""
         concerned = set(authids)
-        await self._close(lambda row: row[1] == role and row[2] in concerned, reason)
+        await self._close(lambda row: row[1] == role and row[2] in concerned and row[0] != spared, reason)
+
+    async def end(self, session: int, reason: str) -> None:
+        """End that one."""
+        await self._end([session], reason)
+
+    async def end_all(self, reason: str) -> None:
+        """End everybody's."""
+        await self._close(lambda row: True, reason)
 
     async def compare(self) -> None:
         """End the sessions of who was removed, or changed, while the server was away."""

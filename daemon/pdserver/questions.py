@@ -17,7 +17,8 @@ from pdserver.registry.directory import Directory
 
 MOST_DENIED = 10_000
 """Rows that one report of the gate may have."""
-OUTSIDE = (WampRole.DEVICE, WampRole.USER, WampRole.GUEST, WampRole.CHUTE)
+INSIDE = (WampRole.SERVER.value, "trusted")
+"""The gate's role, and that of the router's own session (``crossbar/router/service.py``, 26.10.1)."""
 
 
 class Counted(Protocol):
@@ -52,7 +53,7 @@ def for_the_node(handler: Callable[..., Any]) -> Callable[..., Any]:
     away; this is for the time in which it might not be there."""
 
     def endpoint(*args: Any, details: CallDetails, **kwargs: Any) -> Any:
-        if details.caller_authrole in OUTSIDE:
+        if details.caller_authrole not in INSIDE:
             raise NotPermitted("that is between the parts of the server")
         answer = handler(*args, **kwargs)
         return Deferred.fromCoroutine(answer) if isinstance(answer, Coroutine) else answer

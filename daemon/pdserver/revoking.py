@@ -22,7 +22,7 @@ log = Logger(namespace="pdserver")
 AGAIN = 1.0
 """Seconds until it is tried again, when the node gives no answer."""
 GRACE = 1.0
-"""Seconds that whoever changed something about themselves has to hear the answer."""
+"""Seconds that whoever changed something about themselves has to hear the answer: on the session on which they did, only."""
 
 
 class Revoking:
@@ -34,10 +34,10 @@ class Revoking:
         self._working: set[Deferred[None]] = set()
 
     def devices(self, pdids: Iterable[str], reason: str, by: Caller) -> None:
-        self._begin(WampRole.DEVICE, frozenset(pdids), reason, by.name if isinstance(by.peer, DevicePeer) else None)
+        self._begin(WampRole.DEVICE, frozenset(pdids), reason, by if isinstance(by.peer, DevicePeer) else None)
 
     def users(self, names: Iterable[str], reason: str, by: Caller) -> None:
-        self._begin(WampRole.USER, frozenset(names), reason, by.name if isinstance(by.peer, UserPeer) else None)
+        self._begin(WampRole.USER, frozenset(names), reason, by if isinstance(by.peer, UserPeer) else None)
 
     def affected(self, affected: Affected, reason: str, by: Caller) -> None:
         self.devices(affected.devices, reason, by)
@@ -52,10 +52,13 @@ class Revoking:
             working.cancel()
             await working
 
-    def _begin(self, role: WampRole, authids: frozenset[str], reason: str, caller: str | None) -> None:
-        for some, delay in ((authids - {caller}, 0.0), (authids & {caller}, GRACE)):
-            if some:
-                self._start(partial(self._sessions.close, role, some, reason), delay)
+    def _begin(self, role: WampRole, authids: frozenset[str], reason: str, by: Caller | None) -> None:
+        """*by*: who asked for it, when that is one of this *role*."""
+        spared = by.session if by is not None and by.name in authids else None
+        if authids:
+            self._start(partial(self._sessions.close, role, authids, reason, spared), 0.0)
+        if spared is not None:
+            self._start(partial(self._sessions.end, spared, reason), GRACE)
 
     def _start(self, close: Callable[[], Awaitable[None]], delay: float) -> None:
         working = Deferred.fromCoroutine(self._until_closed(close, delay))

@@ -37,7 +37,7 @@ system_default = groups
 [groups]
 Groups = X25519:P-256:P-384
 """
-"""What the node's OpenSSL reads (config(5ssl)).
+"""What the node's OpenSSL reads (config(5ssl)), unless ``pdserver run`` was given an ``OPENSSL_CONF`` of the operator's.
 
 Its usual first choice, X25519MLKEM768, has it keep 9.5 kB more for each connection as long as that lasts (OpenSSL 4.0.3), of
 47 kB in all: 95 MB with 10,000 devices.
@@ -52,7 +52,7 @@ def programs(settings: ServerSettings, environment: Mapping[str, str], port_open
     node = Program(
         name="node",
         command=(*leash, *crossbar, "--loglevel", settings.log_level, "--color", "false"),
-        environment=for_child(environment) | {"OPENSSL_CONF": str(home.node / "openssl.cnf"), "PYTHONPATH": LEAN},
+        environment=for_node(settings, environment),
         folder=str(home.node),
         ready=port_open,
     )
@@ -65,6 +65,12 @@ def programs(settings: ServerSettings, environment: Mapping[str, str], port_open
         output=to_operator,
     )
     return [node, service]
+
+
+def for_node(settings: ServerSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    """What the node sees of *environment*. An ``OPENSSL_CONF`` in it wins over :data:`OPENSSL`."""
+    own = environment.get("OPENSSL_CONF") or str(ServerHome(settings.home).node / "openssl.cnf")
+    return for_child(environment) | {"OPENSSL_CONF": own} | ({"PYTHONPATH": LEAN} if settings.lean else {})
 
 
 def for_child(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import DatabaseUnavailable, HomeInUse, NotFound, ParadropException
 from paradrop.base.seams import Threads, WallClock
 from paradrop.procedure import Procedure, collect, register
-from paradrop.source.blobs import Blobs
 from pdserver.api.devices import DevicesApi
 from pdserver.api.groups import GroupsApi
 from pdserver.api.info import AccessApi, InfoApi
@@ -39,6 +38,7 @@ from pdserver.registry.records import Accepted, InvitationKind, WantedRecord
 from pdserver.revoking import Revoking
 from pdserver.session import Connect, by_socket
 from pdserver.settings import ServerSettings
+from pdserver.shelves import Shelves
 from pdserver.wanted import WantedBook, as_wanted
 
 log = Logger(namespace="pdserver")
@@ -69,16 +69,18 @@ class Service:
         announce: Callable[[str], None],
         connect: Connect | None = None,
         database: Database | None = None,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         """*authority*: the certificate (DER) that tokens carry, or nothing. *announce* says one line to the operator; the one
-        with the first login code goes nowhere else."""
+        with the first login code goes nowhere else. *end*: end this process; the supervisor starts another."""
+        self._end = end
         self.settings = settings
         self._reactor = reactor
         self._wall = wall
         self._announce = announce
         self._connect = connect or by_socket(reactor, str(home.socket))
         url = settings.database or f"sqlite:///{home.database}"
-        self.registry = Registry(database or Database(url, threads), wall)
+        self.registry = Registry(database or Database(url, threads), wall, self._superseded)
         directory = self.registry.directory
 
         self.link = Link()
@@ -87,8 +89,8 @@ class Service:
         self.revoking = Revoking(reactor, self.sessions)
         self.audit = Audit(reactor, wall, self.registry)
         self._seen = SeenWriter(reactor, self.presence, self.registry)
-        self.blobs = Blobs(home.blobs)
-        self.wanted = WantedBook(self.registry, self.blobs, self._wanted_changed)
+        self.shelves = Shelves(home.blobs, settings.device_quota, reactor.seconds)
+        self.wanted = WantedBook(self.registry, self.shelves, self._wanted_changed)
         self.notices = Notices(reactor, self.link, directory, self.presence, self.wanted)
         self.delivery = Delivery(
             clock=reactor,
@@ -140,6 +142,7 @@ class Service:
         self._joining: Deferred[None] | None = None
         self._gone: Deferred[None] | None = None
         self._pause: Deferred[Any] | None = None
+        self._inviting: Deferred[None] | None = None
         self._ready = False
         self._stopped = False
 
@@ -162,6 +165,9 @@ class Service:
         self._stopped = True
         if self._pause is not None:
             self._pause.cancel()
+        if self._inviting is not None:
+            self._inviting.cancel()
+            await self._inviting
         await self.delivery.stop()
         await self.revoking.stop()
         session = self.link.session
@@ -192,7 +198,7 @@ class Service:
         if not self._ready:
             self._ready = True
             self._announce(f"pdserver is ready: {self.settings.url}")
-            await self._invite_first()
+            self._inviting = self._later(self._invite_first(), "the first administrator")
 
     def left(self, session: BaseSession) -> None:
         """*session* is gone, and with it every registration."""
@@ -259,11 +265,21 @@ class Service:
             self.presence.reset([])  # no gate, no devices
 
     async def _invite_first(self) -> None:
-        try:
-            issued = await self.registry.first_administrator(FIRST_ADMINISTRATOR, FIRST_LIFETIME)
-        except ParadropException as problem:
-            self._announce(f"pdserver has no administrator, and cannot make one now: {problem}")
-            return
+        said_so = ""
+        while True:
+            try:
+                issued = await self.registry.first_administrator(FIRST_ADMINISTRATOR, FIRST_LIFETIME)
+                break
+            except ParadropException as problem:
+                if self._stopped:
+                    return
+                if str(problem) != said_so:
+                    said_so = str(problem)
+                    self._announce(f"pdserver cannot make sure that it has an administrator; it tries again: {said_so}")
+            try:
+                await deferLater(self._reactor, DATABASE_AGAIN)
+            except CancelledError:
+                return
         if issued is not None:
             token = self._inviter.shown(issued).token
             self._announce(f"No administrator has logged in yet. Within a day: pdtools server login {self.settings.url} {token}")
@@ -278,6 +294,17 @@ class Service:
         return done.addErrback(lambda failure: log.warn("{what}: {problem}", what=what, problem=failure.getErrorMessage()))
 
     # What follows from what happened.
+
+    def _superseded(self) -> None:
+        self._later(self._stand_by(), "standing by")
+
+    async def _stand_by(self) -> None:
+        """What this server knows of who may do what is the past: nobody stays here by it."""
+        self._announce("another pdserver has taken over the database: this one stands by for it")
+        try:
+            await self.sessions.end_all("another server has taken over")
+        finally:
+            self._end()
 
     def _presence_changed(self, pdid: str, online: bool) -> None:
         self.notices.device(pdid)

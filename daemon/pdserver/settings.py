@@ -35,12 +35,23 @@ class ServerSettings:
     """Bytes. RawSocket can say powers of two up to 16 MiB only."""
     patience: float = 20.0
     """Seconds from a connection to a joined session."""
-    strangers: int = 8192
-    """Connections that have not joined; the oldest makes room for one more."""
+    strangers: int = 16_384
+    """Connections that have not joined; the oldest makes room for one more. See :attr:`strangers_allowed`."""
     connections: int = 50_000
     """Of any kind at a time: below what the process may have as open files."""
+    device_quota: int = 1 << 30
+    """Bytes of source that may wait for one device that is away."""
     log_level: str = "warn"
     """Of the Crossbar node: none, error, warn, info, debug or trace."""
+
+    lean: bool = True
+    """Whether the router worker does without the packages that it imports and never uses: see :mod:`pdserver.lean`."""
+
+    @property
+    def strangers_allowed(self) -> int:
+        """:attr:`strangers` with room for others among :attr:`connections`: where these are all taken, Crossbar refuses whoever
+        comes next, and those who say nothing would keep everybody out."""
+        return min(self.strangers, self.connections * 3 // 4)
 
     @property
     def authority_pinned(self) -> bool:

@@ -127,9 +127,13 @@ class _Child(ProcessProtocol):
         self._started = self._reactor.seconds()
         pipes = {0: "w", 1: "r", 2: "r"}
         command, environment = list(self.program.command), dict(self.program.environment)
-        self._process = self._reactor.spawnProcess(
-            self, command[0], command, env=environment, path=self.program.folder, childFDs=pipes
-        )
+        try:
+            self._process = self._reactor.spawnProcess(
+                self, command[0], command, env=environment, path=self.program.folder, childFDs=pipes
+            )
+        except OSError as problem:  # there is no process, no file or no memory left for it: there will be
+            self._start_again(f"cannot be started ({problem.strerror or problem})", 0.0)
+            return
         self._pid = self._process.pid
 
     def connectionMade(self) -> None:
@@ -159,9 +163,13 @@ class _Child(ProcessProtocol):
             for waiting in self._waiting:
                 waiting.callback(None)
             return
-        wait, self._restarts = self._restarts.ended(up)
         said = last_line(self._tail)
-        self._tell(f"the {self.program.name} {how(reason)}{f' ({said})' if said else ''}; starting again in {wait:g} s")
+        self._start_again(f"{how(reason)}{f' ({said})' if said else ''}", up)
+
+    def _start_again(self, why: str, up: float) -> None:
+        """It is not there, after *up* seconds."""
+        wait, self._restarts = self._restarts.ended(up)
+        self._tell(f"the {self.program.name} {why}; starting again in {wait:g} s")
         self._delayed = self._reactor.callLater(wait, self.start)
 
     def _look(self) -> None:

@@ -12,7 +12,6 @@ from twisted.logger import Logger
 from paradrop.base.exceptions import InvalidInput, ModelNotFound, ParadropException
 from paradrop.source import SourceLimits, tree_digest
 from paradrop.source.admission import manifest_of
-from paradrop.source.blobs import Blobs
 from paradrop.values import (
     ChangeKind,
     ChangeRecord,
@@ -26,8 +25,10 @@ from paradrop.values import (
     plain,
     read,
 )
+from pdserver.detached import detached
 from pdserver.registry import Registry
 from pdserver.registry.records import ActualRecord, WantedRecord
+from pdserver.shelves import Shelves
 
 log = Logger(namespace="pdserver")
 
@@ -38,13 +39,13 @@ OPEN = (WantedState.WAITING, WantedState.DELIVERING)
 
 
 class WantedBook:
-    """What is wanted, in the registry, with the source trees' contents in *blobs*; and in memory, who has something waiting."""
+    """What is wanted, in the registry, with the source trees' contents on *shelves*; and in memory, who has something waiting."""
 
     def __init__(
-        self, registry: Registry, blobs: Blobs, changed: Callable[[WantedRecord], None], limits: SourceLimits | None = None
+        self, registry: Registry, shelves: Shelves, changed: Callable[[WantedRecord], None], limits: SourceLimits | None = None
     ) -> None:
         """*changed*: told each new state of what is wanted."""
-        self.blobs = blobs
+        self.shelves = shelves
         self._registry = registry
         self._changed = changed
         self._limits = limits or SourceLimits()
@@ -66,7 +67,7 @@ class WantedBook:
 
         Raises what :func:`~paradrop.source.admission.manifest_of` raises, and what the registry does.
         """
-        manifest = manifest_of(tree, self.blobs, self._limits)
+        manifest = manifest_of(tree, self.shelves.of(pdid), self._limits)
         record = await self._registry.want(pdid, manifest.name, manifest.version, plain(tree), tree_digest(tree), by)
         self._note(record)
         self._changed(record)
@@ -80,10 +81,15 @@ class WantedBook:
         if not self.waiting(pdid):
             return None
         records = [record for record in await self._registry.wanted(pdid) if record.state in OPEN]
+        # The database knows: an answer of its own may have been lost, and what is asked for again and again is not there.
+        self._open[pdid] = {record.chute: record.id for record in records}
         return min(records, key=lambda record: (record.at, record.id), default=None)
 
     async def set(self, id: str, state: WantedState, *, change: str = "", reason: str = "") -> WantedRecord | None:
-        """``None``: a newer one has taken its place."""
+        """``None``: a newer one has taken its place. Goes on when the caller is cancelled: memory follows the database."""
+        return await detached(self._set(id, state, change, reason))
+
+    async def _set(self, id: str, state: WantedState, change: str, reason: str) -> WantedRecord | None:
         record = await self._registry.set_wanted(id, state, change=change, reason=reason)
         if record is not None:
             self._note(record)
@@ -110,7 +116,7 @@ class WantedBook:
     async def tidy(self) -> None:
         """Delete the contents that nothing needs any more."""
         try:
-            self.blobs.keep_only(await self._registry.wanted_digests())
+            self.shelves.keep_only(await self._registry.wanted_digests())
         except (ParadropException, OSError) as problem:
             log.warn("contents that are not needed any more stay for now: {problem}", problem=problem)
 

@@ -13,7 +13,7 @@ from paradrop.base._files import write_atomically
 from paradrop.base.exceptions import InvalidInput, NotPermitted
 
 INFO: Mapping[str, tuple[type, ...]] = MappingProxyType(
-    {"pdid": (str, type(None)), "pdserver": (str,), "wampRouter": (str,), "version": (str,)}
+    {"pdid": (str, type(None)), "pdserver": (str,), "wampRouter": (str,), "version": (str,), "keys": (str,)}
 )
 """What the info file holds, with the types each may have; what else is in it is kept."""
 

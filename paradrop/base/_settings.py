@@ -89,7 +89,9 @@ class Settings:
     max_source_bytes: int = _size(256 * MIB, "largest source of a chute", least=1)
     max_source_files: int = _setting(10_000, "most files in the source of a chute", least=1)
 
-    ping_interval: float = _setting(10.0, "seconds between two pings on a link", least=1, most=3600)
+    ping_interval: float = _setting(
+        10.0, "seconds between two pings on a link of the device's realm; the uplink has its own", least=1, most=3600
+    )
     ping_timeout: float = _setting(10.0, "seconds until a ping without an answer ends the link", least=1, most=3600)
     max_message_size: int = _size(4 * MIB, "largest WAMP message, from 1 MiB to 16 MiB", least=MIB, most=16 * MIB)
     uplink_transport: str = _setting("rawsocket", "how the server is reached; websocket passes where nothing else does",

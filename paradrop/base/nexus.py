@@ -135,14 +135,14 @@ class NexusBase:
         """Write ``info`` to its file. Raises ``StorageFull``, with the old file still there."""
         writeYaml(self.info.contents, self.config.config_file)
 
-    def provision(self, pdid: str, pdserver: str = "", wampRouter: str = "wss://") -> None:
-        """Become *pdid* on that server: the three are saved at once, or not at all.
+    def provision(self, pdid: str, pdserver: str = "", wampRouter: str = "wss://", keys: str = "") -> None:
+        """Become *pdid* on that server: all is saved at once, or nothing. *keys* says which of the saved keys are meant for it.
 
         Raises :class:`PdidError` when *pdid* is not one, :class:`InvalidInput` for a value that is not text, ``StorageFull``.
         """
         if not PDID.fullmatch(pdid) or len(pdid) > 255 or pdid.split(".")[0] in NOT_PDIDS:
             raise PdidError(f"{pdid!r} is not a device id: components of small letters and digits, with dots between them")
-        contents = {**self.info.contents, "pdid": pdid, "pdserver": pdserver, "wampRouter": wampRouter}
+        contents = {**self.info.contents, "pdid": pdid, "pdserver": pdserver, "wampRouter": wampRouter, "keys": keys}
         if problems := info_problems(contents):
             raise InvalidInput("; ".join(problems))
         writeYaml(contents, self.config.config_file)
@@ -151,7 +151,7 @@ class NexusBase:
 
     def unprovision(self) -> None:
         """Be nobody again. Raises ``StorageFull``; nothing has changed then."""
-        contents = {**self.info.contents, "pdid": None, "pdserver": "", "wampRouter": ""}
+        contents = {**self.info.contents, "pdid": None, "pdserver": "", "wampRouter": "", "keys": ""}
         writeYaml(contents, self.config.config_file)
         self.info.contents.update(contents)
         self.PDID = None
@@ -177,6 +177,13 @@ class NexusBase:
         """Forget the key saved under *name*, if there is one. Raises :class:`InvalidInput` for a bad name."""
         self._key_path(name).unlink(missing_ok=True)
 
+    def keyNames(self) -> list[str]:
+        """The names under which keys are saved."""
+        try:
+            return sorted(path.name for path in self.config.key_dir.iterdir() if KEY_NAME.fullmatch(path.name))
+        except FileNotFoundError:
+            return []
+
     def _key_path(self, name: str) -> Path:
         if not KEY_NAME.fullmatch(name):
             raise InvalidInput(f"{name!r} is not the name of a key")
@@ -188,7 +195,7 @@ def resolveInfo(nexus: NexusBase, path: Path | str) -> None:
 
     ``version`` is always that of the running code. Raises :class:`InvalidSettings`, which names the file and the place.
     """
-    contents: dict[str, Any] = {"pdid": None, "pdserver": "", "wampRouter": ""}
+    contents: dict[str, Any] = {"pdid": None, "pdserver": "", "wampRouter": "", "keys": ""}
     try:
         read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

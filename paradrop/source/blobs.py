@@ -1,4 +1,4 @@
-"""Contents of chutes' source files, each under its sha-256, on the device's disk.
+"""Contents of chutes' source files, each under its sha-256, on the disk of a device, or of a server that keeps it for one.
 
 ::
 
@@ -96,7 +96,7 @@ class Blobs:
         """Where that content is. Raises :class:`NotFound` when it is not here whole, :class:`InvalidSource` for no sha-256."""
         place = self._place(sha256)
         if not place.exists():
-            raise NotFound(f"the content {sha256[:12]}… is not on this device")
+            raise NotFound(f"the content {sha256[:12]}… is not here")
         return place
 
     def size(self, sha256: str) -> int:
@@ -157,6 +157,11 @@ class Blobs:
                 place.unlink(missing_ok=True)
                 deleted += 1
         return deleted
+
+    @property
+    def whole_bytes(self) -> int:
+        """Bytes of all whole contents together."""
+        return sum(place.stat().st_size for place in self._contents())
 
     @property
     def partial_bytes(self) -> int:

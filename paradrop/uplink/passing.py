@@ -7,6 +7,7 @@ only passes through is therefore taken from the messages, and put into messages,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,19 @@ from twisted.logger import Logger
 
 from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import InteralException, InvalidInput, ParadropException, TooManyAttempts, Unreachable
+from paradrop.routing.connections import unsent
 
 log = Logger(namespace="paradrop.uplink")
 
 MOST_CALLS = 2000
 """Calls in passing at a time, in one direction: beyond that somebody calls faster than anybody answers."""
+
+OF_ONE_CALLER = 4
+"""One caller may have this part of them under way: a quarter."""
+
+MOST_UNSENT = 4 << 20
+"""Bytes that may wait for the other side to read before it gets no more events and calls: what comes faster than a link takes
+would otherwise stay in memory."""
 
 Progress = Callable[..., None]
 Heard = Callable[[message.Event, str], None]
@@ -68,6 +77,20 @@ class _Passed:
     progress: Progress | None
 
 
+@dataclass(slots=True)
+class _Serving:
+    """A call that is being answered."""
+
+    caller: int | None
+    work: Deferred[None] | None = None
+    answered: bool = False
+    """Whether the caller has the end of it, though the work may still be on its way to its own."""
+
+    def cancel(self) -> None:
+        if self.work is not None:
+            self.work.cancel()
+
+
 class PassingSession(BaseSession):
     """A session between two others."""
 
@@ -77,7 +100,9 @@ class PassingSession(BaseSession):
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
         self._passed: dict[int, _Passed] = {}
-        self._serving: dict[int, Deferred[None]] = {}
+        self._serving: dict[int, _Serving] = {}
+        self._callers: Counter[int | None] = Counter()
+        self._dropped = 0
 
     def serve(self, uri: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails) -> Awaitable[Any]:
         """Answer a call of what :meth:`offer` registered: a value, or a ``CallResult``. An error is passed on as it is."""
@@ -106,10 +131,13 @@ class PassingSession(BaseSession):
         """Call *uri*, without a deadline: that is the caller's own, whose end arrives as a cancel.
 
         Cancelling the result interrupts the callee. Fails with the callee's or the router's error, untranslated, and with
-        :class:`Unreachable` when there is no link or it goes away. Raises :class:`InvalidInput` for what cannot be sent.
+        :class:`Unreachable` when there is no link or it goes away. Raises :class:`InvalidInput` for what cannot be sent,
+        :class:`TooManyAttempts` while too much waits to be sent already.
         """
         if not self.is_attached():
             raise Unreachable("the link is down")
+        if self._is_full():
+            raise TooManyAttempts("the link is too slow for what is sent over it; wait")
         request = self._request_id_gen.next()
 
         def cancel(answer: object) -> None:
@@ -136,9 +164,18 @@ class PassingSession(BaseSession):
         forward_for: list[dict[str, Any]] | None = None,
         eligible: list[str] | None = None,
     ) -> None:
-        """Publish *event* as *topic*, for peers of the *eligible* roles only when there are any; lost when there is no link."""
+        """Publish *event* as *topic*, for peers of the *eligible* roles only when there are any; lost when there is no link, or
+        when too much waits to be sent already."""
         if not self.is_attached():
             return
+        if self._is_full():
+            self._dropped += 1
+            if self._dropped == 1:
+                log.warn("the link is too slow for what is published: events are dropped")
+            return
+        if self._dropped:
+            log.warn("the link takes events again; {count} were dropped", count=self._dropped)
+            self._dropped = 0
         published = message.Publish(
             self._request_id_gen.next(),
             topic,
@@ -208,7 +245,7 @@ class PassingSession(BaseSession):
         if msg.receive_progress:
 
             def progress(*args: Any, **kwargs: Any) -> None:
-                self._reply(message.Yield(msg.request, args=args, kwargs=kwargs or None, progress=True))
+                self._progress(message.Yield(msg.request, args=args, kwargs=kwargs or None, progress=True))
 
         details = CallDetails(
             registration,
@@ -218,15 +255,28 @@ class PassingSession(BaseSession):
             caller_authrole=msg.caller_authrole,
             procedure=msg.procedure or registration.procedure,
         )
-        if len(self._serving) >= self.most_calls:
-            busy = TooManyAttempts(f"{self.most_calls} calls are under way on this link already; wait for an answer")
-            self._reply(_error(msg.request, spoken(busy)))
+        if busy := self._is_busy(msg.caller):
+            self._reply(_error(msg.request, spoken(TooManyAttempts(busy))))
             return
-        serving = Deferred.fromCoroutine(self._serve(msg, details))
-        if not serving.called:
-            self._serving[msg.request] = serving
+        self._serving[msg.request] = serving = _Serving(msg.caller)
+        self._callers[msg.caller] += 1
+        serving.work = Deferred.fromCoroutine(self._serve(msg, details, serving))
+        if serving.answered:
+            serving.cancel()
 
-    async def _serve(self, msg: message.Invocation, details: CallDetails) -> None:
+    def _is_busy(self, caller: int | None) -> str:
+        """Why *caller* has to wait; nothing when it does not."""
+        of_one = -(-self.most_calls // OF_ONE_CALLER)
+        if len(self._serving) >= self.most_calls:
+            return f"{self.most_calls} calls are under way on this link already; wait for an answer"
+        if self._callers[caller] >= of_one:
+            return f"{of_one} of your calls are under way on this link already; wait for an answer"
+        return "the link is too slow for what is sent over it; wait" if self._is_full() else ""
+
+    def _is_full(self) -> bool:
+        return unsent(self._transport) > MOST_UNSENT
+
+    async def _serve(self, msg: message.Invocation, details: CallDetails, serving: _Serving) -> None:
         reply: Any
         try:
             result = await self.serve(details.procedure, msg.args or (), msg.kwargs or {}, details)
@@ -245,13 +295,31 @@ class PassingSession(BaseSession):
             else:
                 reply = message.Yield(msg.request, args=[result])
         self._serving.pop(msg.request, None)
-        self._reply(reply)
+        self._callers[serving.caller] -= 1
+        if self._callers[serving.caller] <= 0:
+            del self._callers[serving.caller]
+        if not serving.answered:
+            self._reply(reply)
 
-    def _reply(self, reply: Any) -> None:
-        if self._transport is None:
+    def _progress(self, part: message.Yield) -> None:
+        """Send a part of a result. One that cannot be sent ends the call: its caller has an error, its callee is cancelled."""
+        serving = self._serving.get(part.request)
+        if serving is None or serving.answered:
             return
+        if self._is_full():
+            self._reply(_error(part.request, spoken(TooManyAttempts("the link is too slow for the parts of this result"))))
+        elif self._reply(part):
+            return
+        serving.answered = True
+        serving.cancel()
+
+    def _reply(self, reply: Any) -> bool:
+        """Send *reply*, or the error that says why not; whether it was sent itself."""
+        if self._transport is None:
+            return False
         try:
             self._transport.send(reply)
+            return True
         except TransportLost:
             pass
         except SerializationError as problem:
@@ -260,6 +328,7 @@ class PassingSession(BaseSession):
         except PayloadExceededError:
             words = "the answer is larger than the link takes"
             self._transport.send(_error(reply.request, ApplicationError(ApplicationError.PAYLOAD_SIZE_EXCEEDED, words)))
+        return False
 
     def end_passing(self) -> None:
         """Whoever waits for an answer by this link is told, and whatever works for somebody behind it is interrupted."""

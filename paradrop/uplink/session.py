@@ -16,6 +16,7 @@ from paradrop.base._links import Reconnecting, connect
 from paradrop.base.cxbr import BaseSessionFactory
 from paradrop.base.exceptions import AuthenticationError, DeviceNotFoundException, InvalidInput, NotPermitted, ParadropException
 from paradrop.keys import Key
+from paradrop.permissions import WampRole
 from paradrop.uplink.passing import PassingSession
 
 REFUSED_DELAY = 30.0
@@ -38,9 +39,6 @@ REFUSALS = frozenset(
     }
 )
 """Reasons that mean: not you. Any other (the authenticator is not there yet, say) is the server's own trouble, which passes."""
-
-SERVER_ROLE = "server"
-"""The ``authrole`` of the server itself."""
 
 
 class Behind(Protocol):
@@ -91,7 +89,7 @@ class UplinkSession(PassingSession):
             # An old link of ours may be half-open, and the server not know it yet: its registration ends now.
             await self.offer(self.prefix, force=True)
         except (ParadropException, ApplicationError) as problem:
-            self._tell(f"the server does not take the device's names: {problem}")
+            self.tell(f"the server does not take the device's names: {problem}")
             if self.is_attached():
                 self.leave()
             return
@@ -110,12 +108,12 @@ class UplinkSession(PassingSession):
         elif self.factory is not None:
             self.factory.maxDelay = Reconnecting.maxDelay
         lost = details.reason == CloseDetails.REASON_TRANSPORT_LOST
-        self._tell("the link went down" if lost else details.message or f"the server closed the link ({details.reason})")
+        self.tell("the link went down" if lost else details.message or f"the server closed the link ({details.reason})")
         return super().onLeave(details)
 
     def onDisconnect(self) -> Any:
         """Implements :func:`autobahn.wamp.interfaces.ISession.onDisconnect`."""
-        self._tell("the link went down")
+        self.tell("the link went down")
         return super().onDisconnect()
 
     def serve(self, uri: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails) -> Awaitable[Any]:
@@ -124,12 +122,13 @@ class UplinkSession(PassingSession):
             raise ApplicationError(ApplicationError.CANCELED, "the device is leaving")
         if uri != self._want:
             return self._behind.call(uri, args, kwargs, details)
-        if details.caller_authrole != SERVER_ROLE:
+        if details.caller_authrole != WampRole.SERVER:
             raise NotPermitted(f"only the server calls {uris.UPLINK_WANT}")
         self._behind.want(_patterns(args[0] if args else ()))
         return succeed(None)
 
-    def _tell(self, reason: str) -> None:
+    def tell(self, reason: str) -> None:
+        """There is no link, because of *reason*; only the first one counts."""
         if not self.told:
             self.told = True
             if not self.over:
@@ -173,6 +172,8 @@ class Link:
         self._explain = explain
         self._due: IDelayedCall | None = None
         self._over = False
+        self._gave_up = ""
+        """Why this attempt was broken off by us."""
         self._sessions = _Sessions(config)
         self._sessions.session = session
         self._client: Reconnecting = connect(reactor, address, self._sessions, True, authority, prepare=self._prepare)
@@ -192,13 +193,16 @@ class Link:
         client.on_attempt, client.on_retry = self._attempt, self._lost
 
     def _attempt(self) -> None:
-        self._sessions.last = None
+        self._sessions.last, self._gave_up = None, ""
         self._patient()
         self._due = self._reactor.callLater(PATIENCE, self._give_up)
 
     def _give_up(self) -> None:
         last = self._sessions.last
         if (last is None or not last.is_up) and self._client.connector is not None:
+            self._gave_up = f"the server took the connection and said nothing for {PATIENCE:g} s"
+            if last is not None:
+                last.tell(self._gave_up)
             self._client.connector.disconnect()
 
     def _lost(self, reason: Failure) -> None:
@@ -207,7 +211,7 @@ class Link:
         if last is None:
             self._client.maxDelay = Reconnecting.maxDelay
         if not self._over and (last is None or not last.told):
-            self._behind.down(self._explain(reason), False)
+            self._behind.down(self._gave_up or self._explain(reason), False)
 
     def _patient(self) -> None:
         if self._due is not None and self._due.active():

@@ -143,7 +143,7 @@ class TestCallsDown:
 
     def test_who_called_is_told_with_their_role_on_this_device(self, pair: Pair) -> None:
         offer(pair.chute("hello"), "hello.who", lambda details: [details.caller_authid, details.caller_authrole], details=True)
-        assert call(pair.user("ada", Role.OPERATOR), HELLO + "who").result == ([["ada", "operator"]], {})
+        assert call(pair.user("ada", Role.OPERATOR), HELLO + "who").result == ([["ada@server", "operator"]], {})
         assert call(pair.upstream.server, HELLO + "who").result == ([["server", "owner"]], {})
 
     def test_a_change_names_who_asked_for_it(self, pair: Pair) -> None:
@@ -156,7 +156,7 @@ class TestCallsDown:
             ada, SPACE + "chutes.deploy", {"entries": [{"path": "paradrop.yaml", "size": len(MANIFEST), "sha256": DIGEST}]}
         )
         pair.box.advance(3)
-        assert answer.result[0][0]["actor"] == "ada"
+        assert answer.result[0][0]["actor"] == "ada@server"
         assert pair.box.call("changes.list")[0]["state"] == "done"
 
     @pytest.mark.parametrize(
@@ -183,6 +183,19 @@ class TestCallsDown:
             assert answer.result[0]
         else:
             assert answer.error == (NotPermitted.uri(), [f"you may not call {SPACE}{name}"], {})
+
+    @pytest.mark.parametrize("name", ["local", "server", "ann"])
+    def test_nobody_from_upstream_is_taken_for_somebody_of_the_device(self, pair: Pair, name: str) -> None:
+        offer(pair.chute("hello"), "hello.who", lambda details: details.caller_authid, details=True)
+        assert call(pair.user(name), HELLO + "who").result == ([f"{name}@server"], {})
+
+    def test_nobody_gets_a_login_link_by_way_of_the_server(self, pair: Pair) -> None:
+        """A session that it made would outlive whatever the server takes back."""
+        assert pair.box.call("people.link")
+        for session in (pair.user(), pair.upstream.server):
+            answer = call(session, SPACE + "people.link")
+            pair.settle()
+            assert answer.error[0] == NotPermitted.uri()
 
     def test_the_server_is_asked_once_for_each_session(self, pair: Pair) -> None:
         offer(pair.chute("hello"), "hello.greet", lambda: "hello")
@@ -262,13 +275,31 @@ class TestCallsDown:
         offer(pair.chute("hello"), "hello.wait", wait)
         assert pair.link.session is not None
         pair.link.session.most_calls = 3
-        ada = pair.user()
-        answers = [call(ada, HELLO + "wait") for _ in range(4)]
+        callers = [pair.user(name) for name in ("ada", "bob", "eve", "dan")]
+        answers = [call(caller, HELLO + "wait") for caller in callers]
         assert [answer.pending for answer in answers] == [True, True, True, False]
         assert answers[3].error[0] == TooManyAttempts.uri()
         waiting[0].callback("done")
-        assert call(ada, HELLO + "wait").pending
+        assert call(callers[3], HELLO + "wait").pending
         assert answers[0].result == (["done"], {})
+
+    def test_one_caller_cannot_take_the_place_of_all(self, pair: Pair) -> None:
+        waiting: list[Deferred[str]] = []
+
+        def wait() -> Deferred[str]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        offer(pair.chute("hello"), "hello.wait", wait)
+        assert pair.link.session is not None
+        pair.link.session.most_calls = 8
+        greedy, other = pair.user("eve"), pair.user("ada")
+        answers = [call(greedy, HELLO + "wait") for _ in range(3)]
+        assert [answer.pending for answer in answers] == [True, True, False]
+        assert answers[2].error[0] == TooManyAttempts.uri()
+        assert call(other, HELLO + "wait").pending
+        waiting[0].callback("done")
+        assert call(greedy, HELLO + "wait").pending
 
 
 class TestChutesOfOtherDevices:
@@ -527,7 +558,7 @@ class TestEventsDown:
         ada.stockPublish(HELLO + "lamp", "on")
         assert listener.events == [("on",)]
         assert listener.topics == [uris.resolve("hello.lamp")]
-        assert listener.publishers == [("ada", "user")]
+        assert listener.publishers == [("ada@server", "user")]
 
     def test_nobody_but_people_and_the_server_publishes_in_the_devices_own_space(self, pair: Pair) -> None:
         listener = Listener(pair.chute("hello"), "prefix", uris.chute_space("hello"))

@@ -74,6 +74,9 @@ class Fleet:
     def link(self) -> Any:
         return self.upstream.links[-1]
 
+    def keys(self, kind: str) -> list[str]:
+        return [name for name in self.box.nexus.keyNames() if name.startswith(kind)]
+
     def info(self) -> tuple[Any, ...]:
         info = self.box.nexus.info
         return info.pdid, info.pdserver, info.wampRouter
@@ -100,10 +103,88 @@ class TestProvision:
 
     def test_its_key_stays_here_and_is_the_one_it_proves_itself_with(self, fleet: Fleet) -> None:
         fleet.box.call("node.provision", URL, TOKEN)
-        saved = Key.read(fleet.box.nexus.getKey("device"))
+        (name,) = fleet.keys("device")
+        saved = Key.read(fleet.box.nexus.getKey(name))
         assert fleet.accepting.asked == [(URL, "one", saved.public, "rawsocket")]
         assert fleet.link.key.public == saved.public
-        assert (fleet.box.home.root / "keys" / "device").stat().st_mode & 0o777 == 0o600
+        assert (fleet.box.home.root / "keys" / name).stat().st_mode & 0o777 == 0o600
+
+    def test_no_two_servers_see_the_same_key_and_the_old_one_is_removed(self, fleet: Fleet) -> None:
+        """One could pass the other's challenge on, and be this device there."""
+        fleet.box.call("node.provision", URL, TOKEN)
+        fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
+        (_, _, first, _), (_, _, second, _) = fleet.accepting.asked
+        assert first != second
+        (name,) = fleet.keys("device")
+        assert Key.read(fleet.box.nexus.getKey(name)).public == second == fleet.link.key.public
+        assert len(fleet.keys("server-authority")) == 1
+
+    def test_the_token_of_one_server_at_another_is_tried_with_another_key(self, fleet: Fleet) -> None:
+        fleet.accepting.answers = [Unreachable("no route"), Unreachable("no route")]
+        for url in (URL, "https://other.example"):
+            with pytest.raises(Unreachable):
+                fleet.box.call("node.provision", url, TOKEN)
+        assert len({key for _, _, key, _ in fleet.accepting.asked}) == 2
+
+    def test_a_lost_answer_and_a_restart_on_the_way_to_another_server(self, fleet: Fleet) -> None:
+        """The server knows the pending key already, and takes the same token from no other."""
+        fleet.box.call("node.provision", URL, TOKEN)
+        fleet.accepting.answers = [Unreachable("the link went down before the answer came")]
+        with pytest.raises(Unreachable):
+            fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
+        fleet.box.stop()
+        fleet.again()
+        assert fleet.link.key.public == fleet.accepting.asked[0][2]
+        fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
+        assert fleet.accepting.asked[1][2] == fleet.accepting.asked[2][2] == fleet.link.key.public
+
+    def test_a_power_cut_before_the_info_file_is_written(self, fleet: Fleet) -> None:
+        """The device is still on its first server, with that one's key and authority."""
+        fleet.box.call("node.provision", URL, TOKEN)
+        key, authority = fleet.link.key.public, fleet.link.authority
+        provision = fleet.box.nexus.provision
+
+        def cut(*args: Any) -> None:
+            raise StorageFull
+
+        fleet.box.nexus.provision = cut
+        with pytest.raises(StorageFull):
+            fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
+        fleet.box.nexus.provision = provision
+        fleet.box.stop()
+        fleet.again()
+        assert (fleet.link.address, fleet.link.key.public) == ("rss://server.example:8443", key)
+        assert fleet.link.authority == authority != ""
+        fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
+        assert fleet.accepting.asked[1][2] == fleet.accepting.asked[2][2]
+
+    def test_a_power_cut_after_the_info_file_was_written(self, fleet: Fleet) -> None:
+        fleet.box.call("node.provision", URL, TOKEN)
+        (old,) = fleet.keys("device")
+        secret = fleet.box.nexus.getKey(old)
+        fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
+        fleet.box.nexus.saveKey(secret, old)  # nothing was tidied up
+        fleet.box.stop()
+        fleet.again()
+        assert fleet.link.key.public == fleet.accepting.asked[1][2]
+        assert old not in fleet.keys("device")
+
+    def test_keys_of_tokens_that_were_refused_do_not_pile_up(self, fleet: Fleet) -> None:
+        for number in range(3):
+            fleet.accepting.answers = [InvitationRefused("unknown")]
+            with pytest.raises(InvitationRefused):
+                fleet.box.call("node.provision", URL, str(Token(str(number), "secret")))
+        assert fleet.keys("device") == []
+
+    def test_what_is_under_way_ends_with_the_device(self, fleet: Fleet) -> None:
+        late: Deferred[Welcome] = Deferred()
+        late.addErrback(lambda problem: problem)
+        fleet.accepting.answers = [late]
+        Outcome(fleet.box.owner.call("node.provision", URL, TOKEN))
+        fleet.box.stop()
+        assert late.called
+        assert fleet.info() == (None, "", "")
+        fleet.again()
 
     def test_it_is_still_that_device_after_a_restart(self, fleet: Fleet) -> None:
         fleet.box.call("node.provision", URL, TOKEN)
@@ -150,11 +231,12 @@ class TestProvision:
         with pytest.raises(PdidError):
             fleet.box.call("node.provision", URL, TOKEN)
         assert fleet.info() == (None, "", "")
-        assert not fleet.box.nexus.getKey("server-authority")
+        assert fleet.upstream.links == []
 
     def test_a_full_disk_changes_nothing(self, fleet: Fleet) -> None:
         fleet.box.call("node.provision", URL, TOKEN)
-        authority = fleet.box.nexus.getKey("server-authority")
+        (authority,) = fleet.keys("server-authority")
+        kept = fleet.box.nexus.getKey(authority)
 
         def full(*args: Any) -> None:
             raise StorageFull
@@ -162,7 +244,7 @@ class TestProvision:
         fleet.box.nexus.provision = full  # the disk is full
         with pytest.raises(StorageFull):
             fleet.box.call("node.provision", "https://other.example", OTHER_TOKEN)
-        assert fleet.box.nexus.getKey("server-authority") == authority
+        assert fleet.box.nexus.getKey(authority) == kept != ""
         assert not fleet.link.stopped
 
     def test_another_server_is_joined_before_the_first_is_left(self, fleet: Fleet) -> None:
@@ -171,9 +253,18 @@ class TestProvision:
         answer = read(Uplink, fleet.box.call("node.provision", "wss://other.example:443/ws", OTHER_TOKEN))
         assert (answer.pdid, answer.server) == ("beta.x", "https://other.example:443")
         assert [link.stopped for link in fleet.upstream.links] == [True, False]
+        assert fleet.upstream.left == ["left"]  # the first one knows
         assert fleet.link.address == "wss://other.example:443/ws"
         assert fleet.link.authority == ""
         assert sum(info["uri"] == uris.ROOT for info in fleet.box.call("fabric.procedures")) == 1
+
+    @pytest.mark.parametrize("again", [URL, "https://10.0.0.1:8443"])
+    def test_the_same_place_with_another_token_is_not_left(self, fleet: Fleet, again: str) -> None:
+        """The server would forget the key that it has just been given."""
+        fleet.box.call("node.provision", URL, TOKEN)
+        fleet.box.call("node.provision", again, str(Token("two", "secret", b"authority")))
+        assert fleet.upstream.left == []
+        assert fleet.uplink.state is UplinkState.ONLINE
 
     def test_one_at_a_time(self, fleet: Fleet) -> None:
         late: Deferred[Welcome] = Deferred()
@@ -229,7 +320,7 @@ class TestUnprovision:
         assert fleet.upstream.left == ["left"]
         assert fleet.link.stopped
         assert fleet.info() == (None, "", "")
-        assert (fleet.box.nexus.getKey("device"), fleet.box.nexus.getKey("server-authority")) == (None, None)
+        assert fleet.box.nexus.keyNames() == []
         assert uris.ROOT not in [info["uri"] for info in fleet.box.call("fabric.procedures")]
         fleet.box.stop()
         fleet.again()
@@ -283,12 +374,26 @@ class TestClaim:
         assert not self.claim(fleet, token="nonsense").pending
         assert fleet.accepting.asked == []
 
-    def test_nothing_is_done_when_it_is_that_servers_already(self, fleet: Fleet) -> None:
+    @pytest.mark.parametrize("url", ["server.example", "https://other.example"])
+    def test_nothing_is_done_when_the_device_is_provisioned(self, fleet: Fleet, url: str) -> None:
+        """Whatever a unit file has said since the device was new, and was moved."""
         fleet.box.call("node.provision", URL, TOKEN)
-        assert not self.claim(fleet, url="server.example").pending
+        assert not self.claim(fleet, url=url, token=OTHER_TOKEN).pending
         assert len(fleet.accepting.asked) == 1
-        self.claim(fleet, url="https://other.example")
-        assert len(fleet.accepting.asked) == 2
+        assert fleet.info()[1] == URL
+
+    def test_it_waits_for_a_person_who_provisions_the_device_and_fails(self, fleet: Fleet) -> None:
+        late: Deferred[Welcome] = Deferred()
+        fleet.accepting.answers = [late]
+        person = Outcome(fleet.box.owner.call("node.provision", "https://other.example", OTHER_TOKEN))
+        outcome = self.claim(fleet)
+        fleet.reactor.advance(5)
+        assert outcome.pending
+        late.errback(Unreachable("no route"))
+        assert person.error[0] == Unreachable.uri()
+        fleet.reactor.advance(5)
+        assert not outcome.pending
+        assert fleet.uplink.server == URL
 
     def test_it_ends_with_the_device(self, fleet: Fleet) -> None:
         fleet.accepting.answers = [Unreachable("no route")]

@@ -178,13 +178,13 @@ def test_what_a_manifest_does_not_share_stays_on_its_device(fleet: Fleet, visito
 def test_a_program_that_is_not_paradrops_calls_and_subscribes_with_a_persons_key(fleet: Fleet, greeter: None) -> None:
     seen = stranger(fleet, "org.paradrop.acme.r1.chute.greeter.")
     print(f"a plain WAMP client saw: {seen}")
-    assert seen["greeting"] == "Hello, World! Says r1 to admin (owner)."
+    assert seen["greeting"] == "Hello, World! Says r1 to admin@server (owner)."
     assert seen["error"] == "wamp.error.no_such_procedure"
     assert seen["ticks"] == [["tick"], ["tick"]]
 
 
 def stranger(fleet: Fleet, space: str) -> dict[str, Any]:
-    key = fleet.person.home / "config" / "paradrop" / "key"
+    [key] = (fleet.person.home / "config" / "paradrop" / "keys").iterdir()
     arguments = [fleet.server.url, fleet.server.authority_pem, "admin", str(key), space]
     command = [*fleet.network.within("client"), sys.executable, "-c", STRANGER, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

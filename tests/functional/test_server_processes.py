@@ -6,6 +6,7 @@ import datetime
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -233,3 +234,39 @@ def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         assert (code, "no private key in PEM format" in said) == (78, True)
     finally:
         server.close()
+
+
+P384_ONLY = """\
+openssl_conf = mine
+[mine]
+ssl_conf = every
+[every]
+system_default = groups
+[groups]
+Groups = P-384
+"""
+
+
+def takes(server: ServerProcess, curve: str) -> bool:
+    """Whether a TLS handshake with keys on that curve alone succeeds."""
+    context = ssl.create_default_context(cadata=server.authority_pem)
+    context.set_ecdh_curve(curve)
+    try:
+        with (
+            socket.create_connection((server.host, server.port), 5) as plain,
+            context.wrap_socket(plain, server_hostname=server.host),
+        ):
+            return True
+    except ssl.SSLError:
+        return False
+
+
+def test_an_operator_may_have_the_whole_worker_and_their_own_openssl_configuration(tmp_path: Path) -> None:
+    own = tmp_path / "openssl.cnf"
+    own.write_text(P384_ONLY, encoding="ascii")
+    for options, environment, theirs in (((), {}, False), (("--no-lean",), {"OPENSSL_CONF": str(own)}, True)):
+        with ServerProcess(*options, environment=environment) as server:
+            assert server.worker is not None
+            assert any("numpy" in mapped.path for mapped in server.worker.memory_maps()) is theirs
+            assert takes(server, "secp384r1")
+            assert takes(server, "prime256v1") is not theirs

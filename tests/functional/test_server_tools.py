@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from fleet import Person, until
+from paradrop.base.exceptions import Conflict
+from pdtools.known import Servers
 from running import RunningDevice
 from serving import ServerProcess, kill
 
@@ -204,7 +206,7 @@ def test_a_device_that_is_away_gets_the_newest_when_it_is_back(admin: Person, de
     assert not {"2.1", "2.2"} & set(versions)
 
 
-def test_what_is_wrong_is_said(server: ServerProcess, admin: Person, folder: Path) -> None:
+def test_what_is_wrong_is_said(server: ServerProcess, admin: Person, device: RunningDevice, folder: Path) -> None:
     nobody = Person(folder / "nobody", ())
     assert nobody.tries("server", "devices").code == 77
     assert nobody.tries("server", "login", server.url, "pd1.x.y").code == 69  # no authority in it: whose server is that?
@@ -213,16 +215,44 @@ def test_what_is_wrong_is_said(server: ServerProcess, admin: Person, folder: Pat
     second = Person(folder / "two", ()).tries("server", "login", server.url, used)
     assert second.code == 77
     assert "used already" in second.err
+    for_a_device = admin.run("server", "claim-token", "acme.r1").strip()
+    refused = Person(folder / "three", ()).tries("server", "login", server.url, for_a_device)
+    assert (refused.code, "is for a device, not for a user; it is still good" in refused.err) == (77, True)
+
+
+def test_a_server_that_is_not_the_one_it_was_is_shown_no_key(server: ServerProcess, admin: Person, folder: Path) -> None:
     shutil.copytree(admin.home, folder / "changed")
-    known = folder / "changed" / "config" / "paradrop" / "servers.yaml"
-    kept = known.read_text()
-    known.write_text(kept.replace(server.url, "https://127.0.0.1:1"))
     changed = Person(folder / "changed", ())
-    assert changed.tries("server", "status").code == 69
+    paradrop = changed.home / "config" / "paradrop"
+    known, [key] = paradrop / "servers.yaml", (paradrop / "keys").iterdir()
+    kept = known.read_text()
     known.write_text(kept[: kept.index("authority:")] + "authority: ''\n")
     unverified = changed.tries("server", "status")
-    assert unverified.code == 77
-    assert "could not be verified" in unverified.err
+    assert (unverified.code, "Your key for" in unverified.err) == (77, True)  # it is for the server with that authority
+    servers = Servers(paradrop)
+    key.rename(servers.key_file(server.url, ""))
+    unverified = changed.tries("server", "status")
+    assert (unverified.code, "could not be verified" in unverified.err) == (77, True)
+    known.write_text(known.read_text().replace(server.url, "https://127.0.0.1:1"))
+    servers.key_file(server.url, "").rename(servers.key_file("https://127.0.0.1:1", ""))
+    assert changed.tries("server", "status").code == 69
+
+
+def test_who_logs_out_leaves_no_key_and_comes_back_as_somebody_else(server: ServerProcess, admin: Person, folder: Path) -> None:
+    first, second = (admin.run("server", "users", "add", name).strip() for name in ("eva", "kim"))
+    person = Person(folder / "shared", ())
+    keys = person.home / "config" / "paradrop" / "keys"
+    for _ in range(2):  # the second time as if the first answer had been lost
+        person.run("server", "login", server.url, first)
+    taken = person.tries("server", "login", server.url, second)
+    assert (taken.code, person.json("server", "status")["you"]) == (Conflict.exit_code, "eva")
+    assert "You are eva at" in taken.err
+    person.run("server", "logout")
+    assert list(keys.iterdir()) == []
+    assert person.tries("server", "login", server.url, first).code == 77
+    person.run("server", "login", server.url, second)
+    assert person.json("server", "status")["you"] == "kim"
+    assert len(list(keys.iterdir())) == 1
 
 
 def test_leaving_the_server(admin: Person, device: RunningDevice, hello: Path) -> None:

@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message, role
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallDetails, Challenge, CloseDetails, ComponentConfig, TransportDetails
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 
 from paradrop import claim, uris
 from paradrop.base._links import Reconnecting
-from paradrop.base.exceptions import AuthenticationError, InvalidInput, InvitationRefused, Unreachable
+from paradrop.base.exceptions import AuthenticationError, InvalidInput, InvitationRefused, TooManyAttempts, Unreachable
 from paradrop.keys import Key
 from paradrop.uplink import UplinkSession, link
+from paradrop.uplink.passing import MOST_UNSENT
 from paradrop.uplink.session import PATIENCE, REFUSED_DELAY
 
 PDID = "acme.r1"
@@ -37,7 +41,13 @@ class Wire:
         self.sent: list[Any] = []
         self.closed = False
 
+    transport: Any = None
+    largest: int | None = None
+    """Characters of the first argument of a part of a result."""
+
     def send(self, msg: Any) -> None:
+        if self.largest is not None and isinstance(msg, message.Yield) and msg.args and len(msg.args[0]) > self.largest:
+            raise PayloadExceededError("too large")
         self.sent.append(msg)
 
     def isOpen(self) -> bool:
@@ -223,6 +233,60 @@ def test_a_lost_link_is_told_once_and_ends_what_waits() -> None:
         uplinked.session.pass_call("org.paradrop.x.y", [], {})
 
 
+class Slow:
+    """A connection whose other side reads nothing, as Twisted's."""
+
+    offset = 0
+
+    def __init__(self, waiting: int) -> None:
+        self.dataBuffer = bytes(waiting)
+        self._tempDataLen = 0
+
+
+class TestSlowLink:
+    def test_events_are_dropped_and_calls_refused_until_it_has_read(self) -> None:
+        uplinked = Uplinked()
+        event = message.Event(1, 2, args=["x"])
+        uplinked.wire.transport = Slow(MOST_UNSENT + 1)
+        sent = len(uplinked.wire.sent)
+        uplinked.session.pass_event(f"{SPACE}chute.a.b", event)
+        with pytest.raises(TooManyAttempts):
+            uplinked.session.pass_call("org.paradrop.x.y", [], {})
+        assert len(uplinked.wire.sent) == sent
+        uplinked.invoke("chute.a.b")
+        assert uplinked.wire.last(message.Error).error == TooManyAttempts.uri()
+        uplinked.wire.transport = Slow(MOST_UNSENT)
+        uplinked.session.pass_event(f"{SPACE}chute.a.b", event)
+        assert uplinked.wire.last(message.Publish).args == ["x"]
+
+    @pytest.mark.parametrize("at_once", [False, True])
+    def test_a_part_of_a_result_that_cannot_be_sent_ends_the_call_on_both_sides(self, at_once: bool) -> None:
+        uplinked = Uplinked()
+        cancelled: list[Any] = []
+        parts: list[Any] = []
+
+        async def work(uri: str, args: Any, kwargs: Any, details: CallDetails) -> Any:
+            parts.append(details.progress)
+            if at_once:
+                details.progress("large")
+            await Deferred(cancelled.append)
+
+        uplinked.behind.call = work  # type: ignore[method-assign]
+        uplinked.wire.largest = 3
+        invocation = message.Invocation(1, REGISTRATION, procedure=f"{SPACE}chute.a.b", caller=3, receive_progress=True)
+        uplinked.session.onMessage(invocation)
+        if not at_once:
+            parts[0]("ok")
+            assert uplinked.wire.last(message.Yield).args == ("ok",)
+            assert not cancelled
+            parts[0]("large")
+        parts[0]("ok")  # too late
+        answers = [msg for msg in uplinked.wire.sent if isinstance(msg, message.Error)]
+        assert [answer.error for answer in answers] == [ApplicationError.PAYLOAD_SIZE_EXCEEDED]
+        assert len(cancelled) == 1
+        assert len([msg for msg in uplinked.wire.sent if isinstance(msg, message.Yield)]) == (0 if at_once else 1)
+
+
 class TestLink:
     def make(self) -> tuple[MemoryReactorClock, Recorder, Any]:
         reactor, behind = MemoryReactorClock(), Recorder()
@@ -230,18 +294,19 @@ class TestLink:
         return reactor, behind, made
 
     def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(self) -> None:
-        reactor, _, made = self.make()
+        reactor, behind, made = self.make()
         (connector,) = reactor.connectors
         reactor.advance(PATIENCE - 1)
         assert not connector._disconnected
         reactor.advance(1)
         assert connector._disconnected
+        reactor.tcpClients[0][2].clientConnectionLost(connector, Failure(ConnectionDone()))
+        assert behind.log == [("the server took the connection and said nothing for 60 s", False)]
         made.stop()
         assert reactor.getDelayedCalls() == []
 
     def test_a_failed_attempt_is_told_and_another_follows(self) -> None:
         from twisted.internet.error import ConnectionRefusedError
-        from twisted.python.failure import Failure
 
         reactor, behind, made = self.make()
         factory = reactor.tcpClients[0][2]

@@ -218,6 +218,7 @@ class TestPeople:
         ada, first, second = world.administrator(), Key.generate(), Key.generate()
         world.guest(world.token(ada.call(uris.USERS_ADD, "bob"))).call(uris.SERVER_ACCEPT, first.public, label="laptop")
         bob = world.come_in("bob", first)
+        world.clock.advance(1)
         world.guest(world.token(bob.call(uris.USERS_INVITE, "bob"))).call(uris.SERVER_ACCEPT, second.public, label="desk")
         user = read(list[User], world.come_in("bob", second).call(uris.USERS_LIST))[0]
         assert [(key.public_key, key.label) for key in user.keys] == [(first.public, "laptop"), (second.public, "desk")]
@@ -308,6 +309,43 @@ class TestRevoking:
         assert ada.id in world.node.peers
         world.advance(2)
         assert ada.id not in world.node.peers
+
+    def test_only_the_session_that_changed_itself_has_the_grace(self, world: World) -> None:
+        bob = world.user("bob")
+        key = world.registry.directory.user("bob").keys[0].public_key
+        other = world.node.join(WampRole.USER, "bob", bob.extra)
+        bob.call(uris.USERS_FORGET_KEY, "bob", key)
+        assert (bob.id in world.node.peers, other.id in world.node.peers) == (True, False)
+        world.advance(2)
+        assert bob.id not in world.node.peers
+
+    @pytest.mark.parametrize(("uri", "args"), [(uris.GROUPS_LEAVE, ("lab", "acme.r1")), (uris.DEVICES_REMOVE, ("acme.r1",))])
+    def test_who_reached_a_device_by_its_group_subscribes_anew(self, world: World, uri: str, args: tuple[str, ...]) -> None:
+        world.device("acme.r1", ["lab"])
+        peer, bob = world.connect(world.device("acme.r2", ["lab"])), world.user("bob", **{"group:lab": "viewer"})
+        world.administrator().call(uri, *args)
+        assert not {peer.id, bob.id} & set(world.node.peers)
+
+    def test_open_codes_go_with_a_key_and_older_tokens_with_a_newer_one(self, world: World) -> None:
+        ada, bob = world.administrator(), world.user("bob")
+        world.device("acme.r1")
+        code = world.token(bob.call(uris.USERS_INVITE, "bob"))
+        older = world.token(ada.call(uris.DEVICES_INVITE, "acme.r1"))
+        ada.call(uris.USERS_FORGET_KEY, "bob", world.registry.directory.user("bob").keys[0].public_key)
+        world.guest(world.token(ada.call(uris.DEVICES_INVITE, "acme.r1")))
+        for token in (code, older):
+            with pytest.raises(ParadropException):
+                world.guest(token)
+
+    def test_what_is_not_ones_device_is_written_down_as_denied(self, world: World) -> None:
+        world.device("acme.r1")
+        ada, eve = world.administrator(), world.user("eve")
+        for uri in (uris.DEVICES_GET, uris.DEVICES_INVITE, uris.WANTED_LIST):
+            with pytest.raises(DeviceNotFoundException):
+                eve.call(uri, "acme.r1")
+        world.advance(1.5)
+        entries = read(list[AuditEntry], ada.call(uris.AUDIT_READ))
+        assert [(entry.who, entry.allowed) for entry in entries] == [("user eve", False)] * 3
 
     def test_a_new_claim_puts_the_old_device_out(self, world: World) -> None:
         ada, old, new = world.administrator(), world.device("acme.r1"), Key.generate()

@@ -204,20 +204,18 @@ class TestComingBack:
         assert (wanted(ada)[0].state, wanted(ada)[0].reason) == (WantedState.FAILED, "port 80 is taken")
 
     def test_contents_that_nothing_needs_any_more_are_deleted(self, world: World, ada: Peer, r9: MemoryDevice) -> None:
-        world.service.blobs._seconds = world.clock.seconds
         world.deploy(ada, "acme.r9", manifest("1"))
         digests = [entry.sha256 for entry in world.tree(manifest("1"))[0].entries]
         world.clock.advance(SPARED + 1)
         world.connect(r9)
-        assert world.service.blobs.missing(digests) == digests
+        assert world.service.shelves.of("acme.r9").missing(digests) == digests
 
     def test_what_was_sent_and_never_deployed_is_deleted_too(self, world: World, ada: Peer, r9: MemoryDevice) -> None:
-        world.service.blobs._seconds = world.clock.seconds
         _, blobs = world.tree(manifest("1"))
         for digest, data in blobs.items():
             ada.call(SPACE + uris.BLOBS_PUT, digest, len(data), 0, data)
         world.clock.advance(2 * SPARED)
-        assert world.service.blobs.missing(blobs) == list(blobs)
+        assert world.service.shelves.of("acme.r9").missing(blobs) == list(blobs)
 
 
 class TestTrouble:
@@ -282,7 +280,7 @@ class TestTrouble:
         del r9.waiting[uris.BLOBS_PUT]
         tree, blobs = world.tree(manifest("2"))
         for digest, data in blobs.items():
-            world.service.blobs.put(digest, len(data), 0, data)
+            world.service.shelves.put("acme.r9", digest, len(data), 0, data)
         world.run(world.service.wanted.take("acme.r9", tree, "ada"))
         sending.callback(None)
         world.advance(3)

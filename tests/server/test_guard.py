@@ -12,6 +12,7 @@ from autobahn.wamp.role import RoleCallerFeatures
 from autobahn.wamp.types import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
 
 from gated import GatedRealm, Member, WampRawSocketServerFactory
 from paradrop.base._serializers import CBORSerializer
@@ -623,7 +624,7 @@ def test_without_the_gate_whoever_gets_in_can_do_nothing(make: Make) -> None:
         assert type(refused(realm, attempt)) in (NotPermitted, Conflict, NotFound)
 
 
-def test_a_crossbar_that_is_not_ours_is_left_alone_and_everybody_is_denied(make: Make) -> None:
+def test_a_crossbar_that_is_not_ours_is_left_alone_and_everybody_is_denied(make: Make, logged_failures: list[Failure]) -> None:
     class Other(WampRawSocketServerFactory.protocol):  # type: ignore[misc, name-defined]
         """A protocol that somebody else has put there."""
 
@@ -632,6 +633,7 @@ def test_a_crossbar_that_is_not_ours_is_left_alone_and_everybody_is_denied(make:
     try:
         realm = make()
         assert realm.gate._installation is None
+        assert "its RawSocket transport is not as expected" in str(logged_failures.pop().value)
         assert WampRawSocketServerFactory.protocol is Other
         key = Key.generate()
         realm.service.principals[key.public] = {"pubkey": key.public, "authid": "acme.r1", "role": "device", "extra": {}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from paradrop.base.exceptions import InvalidSettings
+from pdserver.node import configuration
 from pdserver.settings import ServerSettings, host_of, read_database, read_listen, read_url
 
 
@@ -76,3 +78,10 @@ def test_a_database_that_is_none_is_not_quoted(text: str) -> None:
 def test_the_database_is_not_in_what_is_shown_of_the_settings() -> None:
     settings = ServerSettings(home=Path("/srv"), name="a", url="https://a", database="postgresql://u:secret@h/d")
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(("connections", "strangers"), [(65_024, 16_384), (16_384, 12_288), (512, 384)])
+def test_strangers_cannot_take_every_connection(connections: int, strangers: int) -> None:
+    settings = ServerSettings(home=Path("/srv/pd"), name="shop", url="https://a:1", connections=connections)
+    assert settings.strangers_allowed == strangers
+    assert str(strangers) in json.dumps(configuration(settings))

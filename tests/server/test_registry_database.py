@@ -392,3 +392,13 @@ def test_the_audit_log_keeps_the_newest(registry: Registry, path: Path) -> None:
     result(database.write(lambda connection: audit.add(connection, entries, 1.0, most=4)))
     result(database.close())
     assert [entry.what for entry in result(registry.audit(0, 100))] == ["x6", "x7", "x8", "x9"]
+
+
+def test_what_was_denied_does_not_push_out_of_the_audit_log_what_was_done(registry: Registry, path: Path) -> None:
+    done = [NewAuditEntry(who="user ada", action="users.remove", what="bob", allowed=True)]
+    denied = [NewAuditEntry(who="guest", action="call", what=f"x{n}", allowed=False) for n in range(10)]
+    database = Database(f"sqlite:///{path}", inline)
+    for entries in (done, denied[:5], denied[5:]):
+        result(database.write(lambda connection, entries=entries: audit.add(connection, entries, 1.0, most=2)))
+    result(database.close())
+    assert [entry.what for entry in result(registry.audit(0, 100))] == ["bob", "x8", "x9"]

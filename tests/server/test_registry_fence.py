@@ -148,3 +148,23 @@ def test_a_server_stands_by_and_takes_over(postgresql: PostgreSQL, tmp_path: Pat
     assert second.said[1].startswith("pdserver is ready")
     assert pdids(second.registry) == ["acme.r1"]
     second.stop()
+
+
+def test_a_server_whose_database_was_taken_over_keeps_nobody_and_ends(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    url = postgresql.create()
+    first = World(tmp_path / "first", url=url)
+    first.start()
+    device = first.device("acme.r1")
+    first.connect(device)
+    ended: list[str] = []
+    first.service._end = lambda: ended.append("ended")
+    cut(postgresql, url)
+    other = registry_on(url)
+    result(other.open())
+    failure(first.registry.create_device("acme.r2"), DatabaseUnavailable)
+    first.advance(1)
+    assert first.said[-1] == "another pdserver has taken over the database: this one stands by for it"
+    assert ended == ["ended"]
+    assert not first.service.presence.online
+    result(other.close())
+    first.stop()

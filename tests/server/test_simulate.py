@@ -330,8 +330,9 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     [
         ([], "--devices-file"),
         (["--devices-file", "{list}", "--enrol"], "--home"),
-        (["--home", "{home}", "--address", "server"], "no address"),
-        (["--home", "{home}", "--authority", "{list}"], "no certificate"),
+        (["--home", "{home}"], "--seed"),
+        (["--home", "{home}", "--seed", "s", "--address", "server"], "no address"),
+        (["--home", "{home}", "--seed", "s", "--authority", "{list}"], "no certificate"),
     ],
 )
 def test_wrong_options_are_one_sentence(
@@ -348,5 +349,16 @@ def test_wrong_options_are_one_sentence(
 
 def test_enrolling_says_what_it_has_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["simulate", "--home", str(tmp_path / "home"), "--devices", "3", "--enrol"]
-    assert (main(words), json.loads(capsys.readouterr().out)["created"]) == (0, 3)
-    assert (main(words), json.loads(capsys.readouterr().out)["created"]) == (0, 0)
+    assert main(words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["created"] == 3
+    assert (main([*words, "--seed", said["seed"]]), json.loads(capsys.readouterr().out)["created"]) == (0, 0)
+
+
+def test_nobody_can_guess_the_seed_of_devices_that_were_enrolled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seeds = []
+    for home in ("a", "b"):
+        assert main(["simulate", "--home", str(tmp_path / home), "--devices", "1", "--enrol"]) == 0
+        seeds.append(json.loads(capsys.readouterr().out)["seed"])
+    assert seeds[0] != seeds[1]
+    assert all(len(bytes.fromhex(seed)) >= 16 for seed in seeds)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ from twisted.python.failure import Failure
 
 from pdserver.nodelog import CappedLog
 from pdserver.restarts import FIRST, LONGEST, STEADY, Restarts
-from pdserver.running import connections_for, for_child
+from pdserver.running import LEAN, connections_for, for_child, for_node
+from pdserver.settings import ServerSettings
 from pdserver.supervisor import GRACE, LATEST, PROBE, Program, Supervisor, last_line
 
 
@@ -78,10 +82,14 @@ class Processes(Clock):
         super().__init__()
         self.started: list[Process] = []
         self.killed: list[tuple[int, int]] = []
+        self.refusing: dict[str, OSError] = {}
+        """What starting that program fails with."""
 
     def spawnProcess(
         self, protocol: Any, executable: str, args: Sequence[str], env: Mapping[str, str], path: str, childFDs: Any
     ) -> Process:
+        if executable in self.refusing:
+            raise self.refusing[executable]
         process = Process(self, 100 + len(self.started), protocol, args)
         self.started.append(process)
         protocol.makeConnection(process)
@@ -111,8 +119,9 @@ class Log:
 
 
 class World:
-    def __init__(self, *programs: Program) -> None:
+    def __init__(self, *programs: Program, refusing: Mapping[str, OSError] | None = None) -> None:
         self.reactor = Processes()
+        self.reactor.refusing.update(refusing or {})
         self.told: list[str] = []
         self.logs: dict[str, Log] = {}
         self.supervisor = Supervisor(
@@ -184,6 +193,30 @@ def test_the_operator_is_told_once_why_and_that_it_is_back() -> None:
     answering = True
     world.reactor.pump([PROBE] * 5)
     assert world.told[1:] == ["the node is back"]
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
+def test_a_program_that_cannot_be_started_is_told_and_tried_again_and_the_others_run(number: int) -> None:
+    why = os.strerror(number)
+    world = World(refusing={"node": OSError(number, why)})
+    assert world.reactor.running() == ["service"]
+    world.reactor.pump([FIRST, 2 * FIRST])
+    assert world.told == [f"the node cannot be started ({why}); starting again in {wait:g} s" for wait in (0.2, 0.4, 0.8)]
+    world.reactor.refusing.clear()
+    world.reactor.advance(4 * FIRST)
+    assert sorted(world.reactor.running()) == ["node", "service"]
+
+
+def test_a_program_that_cannot_be_started_again_keeps_being_tried_until_all_are_stopped() -> None:
+    world = World()
+    world.reactor.refusing["node"] = OSError(errno.ENOMEM, "no memory")
+    world.last("node").ends(killed())
+    world.reactor.advance(FIRST)
+    assert world.told[1:] == ["the node cannot be started (no memory); starting again in 0.4 s"]
+    done = world.stop()
+    assert done.called
+    assert world.reactor.running() == []
+    assert world.reactor.getDelayedCalls() == []
 
 
 def test_one_that_never_gets_ready_is_started_anew() -> None:
@@ -323,6 +356,19 @@ def test_children_see_what_they_need_of_the_environment() -> None:
     whole = {**needed, "PGPASSFILE": "/f", "PDSERVER_DATABASE": "secret", "AWS_KEY": "secret", "PYTHONPATH": "/x"}
     assert for_child(whole).keys() & whole.keys() == {"PATH", "LC_ALL"}
     assert for_child(whole, "PG").keys() & whole.keys() == {"PATH", "LC_ALL", "PGPASSFILE"}
+
+
+def test_the_node_reads_its_own_openssl_configuration_unless_the_operator_has_one(tmp_path: Path) -> None:
+    settings = ServerSettings(home=tmp_path, name="shop", url="https://a:1")
+    assert for_node(settings, {"OPENSSL_CONF": "/etc/mine.cnf"})["OPENSSL_CONF"] == "/etc/mine.cnf"
+    for nothing in ({}, {"OPENSSL_CONF": ""}):
+        assert for_node(settings, nothing)["OPENSSL_CONF"] == str(tmp_path / "node" / "openssl.cnf")
+
+
+def test_the_node_is_lean_unless_the_operator_says_otherwise(tmp_path: Path) -> None:
+    settings = ServerSettings(home=tmp_path, name="shop", url="https://a:1")
+    assert for_node(settings, {"PYTHONPATH": "/x"})["PYTHONPATH"] == LEAN
+    assert "PYTHONPATH" not in for_node(replace(settings, lean=False), {"PYTHONPATH": "/x"})
 
 
 @pytest.mark.parametrize(("files", "connections"), [(65_536, 65_024), (1024, 512), (100, 64)])

@@ -1,4 +1,4 @@
-"""The servers a person knows, and their key, on the disk."""
+"""The servers a person knows, and the keys for them, on the disk."""
 
 from __future__ import annotations
 
@@ -79,18 +79,65 @@ def mode(path: Path) -> int:
 
 def test_the_files_are_for_their_owner_only(servers: Servers, tmp_path: Path) -> None:
     folder = tmp_path / "config" / "paradrop"
-    key = servers.own_key()
-    servers.remember("shop", SHOP.url, "ada", "PEM")
-    assert [mode(folder), mode(folder / "key"), mode(folder / "servers.yaml")] == [0o700, 0o600, 0o600]
-    assert servers.own_key().secret() == servers.key().secret() == key.secret()
-    assert key.secret() not in repr(servers.known()[0].target(key))
+    key = servers.own_key(SHOP.url, "PEM")
+    shop = servers.remember("shop", SHOP.url, "ada", "PEM")
+    file = servers.key_file(SHOP.url, "PEM")
+    assert [mode(path) for path in (folder, folder / "servers.yaml", folder / "keys", file)] == [0o700, 0o600, 0o700, 0o600]
+    assert list((folder / "keys").iterdir()) == [file]
+    assert servers.own_key(SHOP.url, "PEM").secret() == servers.key(shop).secret() == key.secret()
+    assert key.secret() not in repr(shop.target(key))
 
 
-def test_a_folder_that_was_open_is_closed(servers: Servers, tmp_path: Path) -> None:
-    folder = tmp_path / "config" / "paradrop"
+@pytest.mark.parametrize("inner", ["", "keys"])
+def test_a_folder_that_was_open_is_closed(servers: Servers, tmp_path: Path, inner: str) -> None:
+    folder = tmp_path / "config" / "paradrop" / inner
     folder.mkdir(parents=True, mode=0o755)
-    servers.own_key()
+    servers.own_key(SHOP.url, "")
     assert mode(folder) == 0o700
+
+
+ELSEWHERE = [
+    (SHOP.url, ""),
+    (SHOP.url, "PEM"),  # what is at an address today may be somebody else's than yesterday: another server, another key
+    (SHOP.url, "another PEM"),
+    ("https://shop.example:84", ""),
+    ("https://shop.example:8444", "PEM"),
+    ("wss://shop.example:8443/ws", "PEM"),
+    ("wss://shop.example:8443/ws/a", ""),
+    ("wss://shop.example:8443/ws-a", ""),
+    ("wss://shop.example:8443/ws%2Fa", ""),
+    ("wss://shop.example:8443/../ws", ""),
+    ("https://[fd00::1]:8443", ""),
+]
+
+
+def test_each_server_has_a_key_of_its_own(servers: Servers, tmp_path: Path) -> None:
+    keys = {servers.own_key(url, authority).public for url, authority in ELSEWHERE}
+    assert len(keys) == len(ELSEWHERE)
+    assert {servers.own_key(url, authority).public for url, authority in ELSEWHERE} == keys
+    assert {path.parent for path in (tmp_path / "config").rglob("*") if path.is_file()} == {tmp_path / "config/paradrop/keys"}
+
+
+def test_the_key_goes_with_its_server_and_no_other(servers: Servers) -> None:
+    for known in (SHOP, LAB):
+        servers.own_key(known.url, known.authority)
+        servers.remember(known.name, known.url, known.user, known.authority)
+    kept = servers.key(LAB).public
+    servers.forget(SHOP)
+    assert not servers.key_file(SHOP.url, SHOP.authority).exists()
+    assert servers.key(LAB).public == kept
+    servers.forget(SHOP)  # once more is no error
+    assert servers.known() == [LAB]
+
+
+def test_another_server_at_the_same_url_takes_the_place_of_the_first(servers: Servers) -> None:
+    first = servers.own_key(LAB.url, "PEM").public
+    servers.remember("lab", LAB.url, "ada", "PEM")
+    second = servers.own_key(LAB.url, "another PEM").public
+    lab = servers.remember("lab", LAB.url, "ada", "another PEM")
+    assert first != second
+    assert servers.key(lab).public == second
+    assert not servers.key_file(LAB.url, "PEM").exists()
 
 
 def test_what_is_remembered_comes_back(servers: Servers) -> None:
@@ -116,24 +163,24 @@ def test_no_two_have_the_same_name(servers: Servers) -> None:
     assert servers.remember("", "https://new.example:1", "ada", "").name == "new.example:1"
 
 
-def test_no_key_is_no_login(servers: Servers) -> None:
-    with pytest.raises(AuthenticationError, match="pdtools server login"):
-        servers.key()
+def test_a_key_that_is_gone(servers: Servers) -> None:
+    with pytest.raises(AuthenticationError, match=f"pdtools server login {SHOP.url}"):
+        servers.key(SHOP)
 
 
-def test_a_key_that_others_may_read_is_not_used(servers: Servers, tmp_path: Path) -> None:
-    servers.own_key()
-    (tmp_path / "config/paradrop/key").chmod(0o640)
+def test_a_key_that_others_may_read_is_not_used(servers: Servers) -> None:
+    servers.own_key(SHOP.url, "")
+    servers.key_file(SHOP.url, "").chmod(0o640)
     with pytest.raises(InvalidSettings, match="chmod 600"):
-        servers.key()
+        servers.key(SHOP)
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"\xff" * 20, b"00" * 31])
-def test_a_damaged_key_is_said_and_not_shown(servers: Servers, tmp_path: Path, content: bytes) -> None:
-    servers.own_key()
-    (tmp_path / "config/paradrop/key").write_bytes(content)
+def test_a_damaged_key_is_said_and_not_shown(servers: Servers, content: bytes) -> None:
+    servers.own_key(SHOP.url, "")
+    servers.key_file(SHOP.url, "").write_bytes(content)
     with pytest.raises(InvalidSettings) as damaged:
-        servers.own_key()
+        servers.own_key(SHOP.url, "")
     assert content.decode("ascii", "replace") not in str(damaged.value) or not content
 
 

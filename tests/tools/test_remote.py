@@ -164,13 +164,17 @@ def test_without_a_login(bench: Bench) -> None:
 
 
 def test_which_of_several_servers(bench: Bench) -> None:
-    bench.servers.remember("lab", "https://lab.example:8443", "ada", "")
+    lab = bench.servers.remember("lab", "https://lab.example:8443", "ada", "")
+    own = bench.servers.own_key(lab.url, lab.authority)
+    bench.server.keys[own.public] = "ada"
     bench.realm.offer("chutes.list", list)
     assert "shop" in bench.run(*R1, "ps").err
     assert bench.server.target is None
     bench.run("--server", "lab", *R1, "ps")
     assert bench.server.target is not None
     assert bench.server.target.address == "rss://lab.example:8443"
+    assert bench.server.target.login is not None
+    assert bench.server.target.login.key.public == own.public  # and never the one for the other server
     bench.environment["PARADROP_SERVER"] = "shop"
     bench.run(*R1, "ps")
     assert bench.server.target.address == "rss://shop.example:8443"

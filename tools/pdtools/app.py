@@ -91,12 +91,16 @@ class App:
 
     async def connect_server(self) -> Fabric:
         """A session on the server that is meant."""
-        return await self.dial(self.server.target(self.servers.key()))
+        return await self._dial_server()
 
     async def _remote(self, pdid: str) -> Remote:
         if not is_uri(device_space(pdid).removesuffix(".")):
             raise InvalidInput(f"{pdid!r} is not a device's id: it is like acme.r1")
-        return Remote(await self.dial(self.server.target(self.servers.key(), pdid)), pdid)
+        return Remote(await self._dial_server(pdid), pdid)
+
+    async def _dial_server(self, pdid: str | None = None) -> Fabric:
+        known = self.server
+        return await self.dial(known.target(self.servers.key(known), pdid))
 
     async def _again(self) -> Fabric:
         """A session on the device that is meant, after one was lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paradrop.base.exceptions import ParadropException
+from paradrop.base.exceptions import Conflict, ParadropException
 from paradrop.tokens import Token
 from paradrop.values import ServerInfo
 from pdtools import (
@@ -33,8 +33,8 @@ def server() -> None:
 def login(app: App, url: str, code: str | None, as_json: bool) -> None:
     """Log in to the server at URL, by the login CODE that its administrator made.
 
-    CODE is asked for when left out, and - reads it from standard input. A key is made for you when you have none; the code
-    works once, and from then on the key proves who you are.
+    CODE is asked for when left out, and - reads it from standard input. A key is made for you, for this server only; the
+    code works once, and from then on the key proves who you are.
     """
     url, token = tidy(url), secret.token(app, code, "login code")
     known, info = app.drive(enrol(app, url, token))
@@ -48,11 +48,19 @@ def login(app: App, url: str, code: str | None, as_json: bool) -> None:
 async def enrol(app: App, url: str, token: Token) -> tuple[KnownServer, ServerInfo]:
     """Have the server take this person's key, remember the server, and see that it lets them in.
 
-    Raises :class:`InvitationRefused` and what else :mod:`paradrop.claim` does.
+    Raises :class:`InvitationRefused`, :class:`Conflict` where they are somebody else already, and what else
+    :mod:`paradrop.claim` does.
     """
     servers = app.servers
-    key = servers.own_key()
-    welcome = await app.accept(url, token, key.public, app.place.machine)
+    key = servers.own_key(url, token.authority_pem)
+    try:
+        welcome = await app.accept(url, token, key.public, app.place.machine)
+    except Conflict as problem:
+        for known in servers.known():
+            if (known.url, known.authority) == (url, token.authority_pem):
+                before = f"You are {known.user} at {known.name}, and the code is for somebody else."
+                raise Conflict(f"{before} It is still good: pdtools server logout {known.name}, then log in again.") from problem
+        raise
     known = servers.remember(welcome.name, url, welcome.subject, token.authority_pem)
     fabric = await app.dial(known.target(key))
     try:
@@ -65,17 +73,18 @@ async def enrol(app: App, url: str, token: Token) -> tuple[KnownServer, ServerIn
 @click.argument("name", metavar="[NAME_OR_URL]", required=False)
 @click.pass_obj
 def logout(app: App, name: str | None) -> None:
-    """Forget a server: this machine's way to it. Your key stays, for the others."""
+    """Forget a server, and remove your key for it from this machine."""
     known = pick(app.servers.known(), name or app.where.server)
-    app.servers.forget(known)
-    app.show.raw(f"You are logged out of {known.name}.")
     try:
-        public = app.servers.key().public
-    except ParadropException:  # then nobody can come back with it either
-        return
-    app.show.note(
-        f"There, your key is good until an administrator says: pdtools server users forget-key {known.user} {public[:12]}"
-    )
+        public = app.servers.key(known).public
+    except ParadropException:  # a key that is gone or damaged is removed as well
+        public = ""
+    app.servers.forget(known)
+    app.show.raw(f"You are logged out of {known.name}, and your key for it is removed from this machine.")
+    if public:
+        app.show.note(
+            f"A copy of it would be good until an administrator says: pdtools server users forget-key {known.user} {public[:12]}"
+        )
 
 
 @server.command("list", epilog="Example: pdtools server list")

@@ -1,7 +1,8 @@
-"""The servers a person has logged in to, and the key that says who they are: files of their own, readable by nobody else.
+"""The servers a person has logged in to, and the keys that say who they are: files of their own, readable by nobody else.
 
-``$XDG_CONFIG_HOME/paradrop`` (XDG Base Directory Specification; ``~/.config/paradrop`` without it) has ``servers.yaml`` and
-``key``. One key serves for all servers: a server learns nothing of it but its public half.
+``$XDG_CONFIG_HOME/paradrop`` (XDG Base Directory Specification; ``~/.config/paradrop`` without it) has ``servers.yaml``, and in
+``keys`` one key for each server. Nothing in the challenge that a WAMP-cryptosign session signs says whose it is: a server that is
+run by somebody bad could have a person sign another server's challenge, and be that person there, if one key were good at both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
@@ -73,7 +76,7 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / "servers.yaml"
-        self._key = folder / "key"
+        self._keys = folder / "keys"
 
     @classmethod
     def of(cls, place: Place) -> Servers:
@@ -95,45 +98,72 @@ class Servers:
             raise InvalidSettings(f"{self._file} is damaged. Remove it, and log in again.") from problem
 
     def remember(self, name: str, url: str, user: str, authority: str) -> KnownServer:
-        """Keep a server, instead of what was known of the same URL; its name is made one that no other has."""
-        others = [one for one in self.known() if one.url != url]
+        """Keep a server, instead of what was known of the same URL; its name is made one that no other has.
+
+        A server with another authority is another server, at the same URL too: the key for the one that was there goes.
+        """
+        known = self.known()
+        others = [one for one in known if one.url != url]
         taken = {one.name for one in others}
         host = url.partition("://")[2]
         server = KnownServer(name=name if name and name not in taken else host, url=url, user=user, authority=authority)
         self._save([*others, server])
+        for one in known:
+            if one.url == url and one.authority != authority:
+                self.key_file(one.url, one.authority).unlink(missing_ok=True)
         return server
 
     def forget(self, server: KnownServer) -> None:
+        """Remove what is known of *server*, and the key for it."""
+        self.key_file(server.url, server.authority).unlink(missing_ok=True)
         self._save([one for one in self.known() if one.url != server.url])
 
     def _save(self, known: list[KnownServer]) -> None:
-        self._own_folder()
+        self._own_folder(self._folder)
         ordered = sorted(known, key=lambda one: one.name)
         write_atomically(self._file, yaml.safe_dump(plain(ordered), sort_keys=False).encode(), 0o600)
 
-    def key(self) -> Key:
-        """This person's key. Raises :class:`AuthenticationError` without one, :class:`InvalidSettings` when it is not fit."""
+    def key_file(self, url: str, authority: str) -> Path:
+        """Where the key is for the server at *url* (see :func:`tidy`) that is verified by *authority*; no two share one."""
+        place = quote(url.partition("://")[2], safe=":[]")
+        return self._keys / (f"{place}-{sha256(authority.encode()).hexdigest()[:16]}" if authority else place)
+
+    def key(self, server: KnownServer) -> Key:
+        """This person's key for *server*.
+
+        Raises :class:`AuthenticationError` without one, :class:`InvalidSettings` when it is not fit.
+        """
+        return self._read(self.key_file(server.url, server.authority), server.url)
+
+    def own_key(self, url: str, authority: str) -> Key:
+        """This person's key for the server at *url* that is verified by *authority*, made now if there was none.
+
+        It is kept from now on, whether or not the server is remembered: a login whose answer was lost is tried again with it.
+        """
+        file = self.key_file(url, authority)
+        if not file.exists():
+            self._own_folder(self._folder)
+            self._own_folder(self._keys)
+            write_atomically(file, (Key.generate().secret() + "\n").encode(), 0o600)
+        return self._read(file, url)
+
+    def _read(self, file: Path, url: str) -> Key:
+        again = f"log in again with a new code: pdtools server login {url}"
         try:
-            mode, text = self._key.stat().st_mode, self._key.read_text(encoding="ascii")
+            mode, text = file.stat().st_mode, file.read_text(encoding="ascii")
         except FileNotFoundError:
-            raise AuthenticationError(NO_LOGIN) from None
+            raise AuthenticationError(f"Your key for {url} is gone from {self._keys}; {again}") from None
         except (OSError, UnicodeDecodeError) as problem:
-            raise InvalidSettings(f"{self._key} cannot be read: {problem}") from problem
+            raise InvalidSettings(f"{file} cannot be read: {problem}") from problem
         if stat.S_IMODE(mode) & 0o077:
-            raise InvalidSettings(f"{self._key} could be read by others than you. If none has: chmod 600 {self._key}")
+            raise InvalidSettings(f"{file} could be read by others than you. If none has: chmod 600 {file}")
         try:
             return Key.read(text.strip())
         except InvalidInput:
-            raise InvalidSettings(f"{self._key} is damaged. Remove it, and log in again with a new code.") from None
+            raise InvalidSettings(f"{file} is damaged. Remove it, and {again}") from None
 
-    def own_key(self) -> Key:
-        """This person's key, made now if there was none."""
-        if not self._key.exists():
-            self._own_folder()
-            write_atomically(self._key, (Key.generate().secret() + "\n").encode(), 0o600)
-        return self.key()
-
-    def _own_folder(self) -> None:
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._folder.chmod(0o700)
+    @staticmethod
+    def _own_folder(folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)

@@ -29,7 +29,8 @@ from twisted.python.failure import Failure
 
 from pdtools.app import App
 from pdtools.fabric import Fabric
-from pdtools.fakes import FakeRealm, FakeServer
+from pdtools.fake_server import FakeServer
+from pdtools.fakes import FakeRealm
 from pdtools.known import Servers
 from pdtools.run import execute
 from pdtools.show import Show
@@ -79,7 +80,7 @@ class Bench:
 
     def log_in(self, user: str = "ada") -> None:
         """Have whoever runs the commands be *user* at the server."""
-        self.server.keys[self.servers.own_key().public] = user
+        self.server.keys[self.servers.own_key(self.server.url, self.server.authority).public] = user
         self.servers.remember("shop", self.server.url, user, self.server.authority)
 
     async def dial(self, target: Target) -> Fabric:

@@ -12,17 +12,18 @@ from typing import Any
 from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallDetails
+from twisted.internet.interfaces import IReactorTime
 
 from paradrop import border, uris
 from paradrop.base.exceptions import NotPermitted, Unreachable
-from paradrop.permissions import Permission, Role
+from paradrop.permissions import Permission, Role, WampRole
 from paradrop.uplink import PassingSession, UplinkSession, caller_of
-from paradropd.uplink.callers import CHUTE, SERVER, USER, Recent, Shares, person_may_call, shared
+from paradropd.uplink.callers import Recent, Shares, known_as, person_may_call, shared
 from paradropd.uplink.mirror import Mirror, Pattern
 
 REMEMBERED_CALLERS = 1000
 
-PEOPLE = [USER, SERVER]
+PEOPLE: list[str] = [WampRole.USER.value, WampRole.SERVER.value]
 """Who gets the events of a topic that its chute does not share with chutes of other devices."""
 
 Route = Callable[[str, Sequence[Any], Mapping[str, Any], CallDetails], Awaitable[Any]]
@@ -51,6 +52,7 @@ class Bridge:
     def __init__(
         self,
         *,
+        clock: IReactorTime,
         pdid: str,
         device: PassingSession,
         demand: Callable[[str], Permission | None],
@@ -70,7 +72,7 @@ class Bridge:
         self._uplink: UplinkSession | None = None
         self._problem = "it is being made"
         self._roles: Recent[Role | None] = Recent(REMEMBERED_CALLERS)
-        self._up, self._down = Mirror(self._heard_here), Mirror(self._heard_upstream)
+        self._up, self._down = Mirror(self._heard_here, clock), Mirror(self._heard_upstream, clock)
         self._up.attach(device)
 
     @property
@@ -117,14 +119,14 @@ class Bridge:
         """Implements :meth:`paradrop.uplink.Behind.call`: a call from upstream goes down."""
         here = border.downwards(uri, self.pdid)
         match details.caller_authrole:
-            case "user":
+            case WampRole.USER:
                 if details.caller not in self._roles:
                     return self._ask_and_call(here, args, kwargs, details)
                 return self._call_as(self._roles.get(details.caller), here, args, kwargs, details)
-            case "server":
+            case WampRole.SERVER:
                 return self._call_as(Role.OWNER, here, args, kwargs, details)
-            case "chute" if shared(here, self._shares):
-                return self._pass_down(CHUTE, here, args, kwargs, details)
+            case WampRole.CHUTE if shared(here, self._shares):
+                return self._pass_down(WampRole.CHUTE.value, here, args, kwargs, details)
         raise NotPermitted(f"you may not call {uri}")
 
     async def _ask_and_call(self, here: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails) -> Any:
@@ -147,9 +149,7 @@ class Bridge:
     def _pass_down(
         self, role: str, here: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails
     ) -> Awaitable[Any]:
-        # The server's own session has a name that is made up anew at each start.
-        name = SERVER if details.caller_authrole == SERVER else details.caller_authid
-        caller = caller_of(details.caller, name, role)
+        caller = caller_of(details.caller, known_as(details.caller_authid, details.caller_authrole), role)
         return self._device.pass_call(here, args, kwargs, forward_for=caller, progress=details.progress)
 
     def upwards(self, uri: str, args: Sequence[Any], kwargs: Mapping[str, Any], details: CallDetails) -> Awaitable[Any]:
@@ -160,11 +160,11 @@ class Bridge:
         """
         if not border.is_foreign(uri, self.pdid):
             raise no_such_procedure(uri)
-        if details.caller_authrole != CHUTE:
+        if details.caller_authrole != WampRole.CHUTE:
             raise NotPermitted(f"only chutes call other devices by way of this one; call {uri} at the server")
         if self._uplink is None:
             raise Unreachable(f"{uri} is not on this device, and there is no link to the server: {self._problem}")
-        caller = caller_of(details.caller, details.caller_authid, CHUTE)
+        caller = caller_of(details.caller, details.caller_authid, WampRole.CHUTE.value)
         return self._uplink.pass_call(uri, args, kwargs, forward_for=caller, progress=details.progress)
 
     # Events.
@@ -178,8 +178,8 @@ class Bridge:
     def _heard_here(self, event: message.Event, topic: str) -> None:
         if self._uplink is None:
             return
-        chute = event.publisher_authrole == CHUTE
-        publisher = caller_of(event.publisher, event.publisher_authid, CHUTE) if chute else None
+        chute = event.publisher_authrole == WampRole.CHUTE
+        publisher = caller_of(event.publisher, event.publisher_authid, WampRole.CHUTE.value) if chute else None
         eligible = None if shared(topic, self._shares) else PEOPLE
         self._uplink.pass_event(border.upwards(topic, self.pdid), event, forward_for=publisher, eligible=eligible)
 
@@ -188,5 +188,6 @@ class Bridge:
         # Nobody upstream is called local; and in the device's own space only people and the server publish.
         if topic.startswith(uris.LOCAL) or (here != topic and event.publisher_authrole not in PEOPLE):
             return
-        publisher = caller_of(event.publisher, event.publisher_authid, event.publisher_authrole)
+        name = known_as(event.publisher_authid, event.publisher_authrole)
+        publisher = caller_of(event.publisher, name, event.publisher_authrole)
         self._device.pass_event(here, event, forward_for=publisher)

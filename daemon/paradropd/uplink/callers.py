@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from paradrop import uris
-from paradrop.permissions import Permission, Role, person_may
+from paradrop.permissions import Permission, Role, WampRole, person_may
 
 V = TypeVar("V")
 
-SERVER, USER, CHUTE = "server", "user", "chute"
-"""``authrole`` upstream."""
-
 CHUTES = uris.LOCAL + uris.CHUTE_AREA
+
+SERVER_NAME = "server"
+"""What the server is called on a device. ``@`` is in no account's name, no chute's and no user's."""
+
+LOGIN_LINK = uris.LOCAL + uris.PEOPLE_LINK
 
 Shares = Callable[[str], Sequence[str]]
 """``fabric.shares`` of the chute of that name; nothing when there is none."""
@@ -29,8 +31,24 @@ def shared(uri: str, shares: Shares) -> bool:
 
 
 def person_may_call(role: Role | None, uri: str, demanded: Permission | None) -> bool:
-    """Whether somebody with *role* on this device may call *uri*, as on the device's realm."""
-    return role is not None and person_may(role, "call", uri, demanded)
+    """Whether somebody with *role* on this device may call *uri*, as on the device's realm.
+
+    Nobody gets a login link by way of the server: it makes a session of the device's own, which the server could not end.
+    """
+    return role is not None and uri != LOGIN_LINK and person_may(role, "call", uri, demanded)
+
+
+def known_as(authid: str | None, authrole: str | None) -> str | None:
+    """What somebody from upstream is called on this device: ``ada@server``, for ``ada`` and ``local`` are people here.
+
+    A chute is called ``clock@acme.r1`` already. The server's own session has a name that is made up anew at each start.
+    """
+    match authrole:
+        case WampRole.SERVER:
+            return SERVER_NAME
+        case WampRole.USER:
+            return f"{authid}@{SERVER_NAME}"
+    return authid
 
 
 class Recent(Generic[V]):

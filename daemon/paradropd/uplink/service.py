@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from itertools import count
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from paradrop.base.exceptions import (
     ParadropException,
     PdidError,
     PdidExclusionError,
+    Unreachable,
 )
 from paradrop.base.seams import WallClock
 from paradrop.base.tls import explain
@@ -32,7 +33,7 @@ from paradrop.permissions import Permission
 from paradrop.tokens import Token
 from paradrop.uplink import Behind, Link, link
 from paradrop.values import Uplink, UplinkState, Welcome
-from paradropd.uplink import state
+from paradropd.uplink import places, state
 from paradropd.uplink.bridge import Bridge, DeviceSide
 from paradropd.uplink.callers import Shares
 from paradropd.uplink.mirror import Pattern
@@ -40,36 +41,30 @@ from paradropd.uplink.state import Happened
 
 log = Logger(namespace="paradropd.uplink")
 
-DEVICE_KEY, AUTHORITY = "device", "server-authority"
-"""Names of keys: the device's own, and the certificate (PEM) of the authority that its server's was issued by."""
-
 LEAVING = 5.0
 """Seconds that a server has for taking note that the device leaves; it is left anyway."""
 
 GIVEN_UP = (InvitationRefused, AuthenticationError, InvalidInput, PdidError, PdidExclusionError, Conflict)
 """Errors of a claim that the same claim would meet again."""
 
+BUSY_DELAY = 1.0
+"""Seconds until a claim looks again whether somebody else is done with provisioning the device."""
+
 delay_after = backoffPolicy(initialDelay=1.0, maxDelay=30.0, factor=2.0)
 """Seconds until a claim is tried again: 1, doubling to 30, each with up to a second of jitter."""
 
 
-class Identity(Protocol):
+class Identity(places.Keys, Protocol):
     """Who the device is, kept over restarts: :class:`paradrop.base.nexus.NexusBase`."""
 
     info: Any
-    """``pdid``, ``pdserver`` and ``wampRouter``."""
+    """``pdid``, ``pdserver``, ``wampRouter`` and ``keys``, the name of the place that is taken."""
 
     def provisioned(self) -> bool: ...
 
-    def provision(self, pdid: str, pdserver: str = ..., wampRouter: str = ...) -> None: ...
+    def provision(self, pdid: str, pdserver: str = ..., wampRouter: str = ..., keys: str = ...) -> None: ...
 
     def unprovision(self) -> None: ...
-
-    def saveKey(self, key: str, name: str) -> None: ...
-
-    def getKey(self, name: str) -> str | None: ...
-
-    def removeKey(self, name: str) -> None: ...
 
 
 class Accept(Protocol):
@@ -134,17 +129,22 @@ class UplinkService:
         self._bridge: Bridge | None = None
         self._route: Registration | None = None
         self._busy = False
+        self._moving: Deferred[Uplink] | None = None
         self._claiming: Deferred[None] | None = None
+        self._stopped = False
 
     async def start(self) -> None:
         """Make the link, if the device is provisioned; it comes up when it comes up."""
         if self._identity.provisioned():
+            places.forget_left(self._identity)
             await self._begin()
 
     async def stop(self) -> None:
-        """Close the link, and end a claim that is under way."""
-        if self._claiming is not None:
-            self._claiming.cancel()
+        """Close the link, and end a claim, or the way to another server, that is under way."""
+        self._stopped = True
+        for working in (self._claiming, self._moving):
+            if working is not None:
+                working.cancel()
         await self._end()
 
     def subscriptions_changed(self) -> None:
@@ -159,49 +159,73 @@ class UplinkService:
         reason, :class:`Conflict` while another one is under way, and what else the server raises.
         """
         address = claim.address(url, self._transport)
-        invitation = Token.read(token)
-        if self._busy:
-            raise Conflict("this device is being provisioned, or leaves its server, right now")
-        self._busy = True
-        try:
-            welcome = await self._accept(
-                self._reactor, url, invitation, self._key().public, self._name, transport=self._transport
-            )
-            before = self._identity.getKey(AUTHORITY) or ""
-            self._identity.saveKey(invitation.authority_pem, AUTHORITY)
-            try:
-                self._identity.provision(welcome.subject, claim.normal(url), address)
-            except ParadropException:
-                self._identity.saveKey(before, AUTHORITY)
-                raise
-            log.info("this device is {pdid} of {server} now", pdid=welcome.subject, server=claim.normal(url))
-            await self._end()
-            await self._begin()
-        finally:
-            self._busy = False
-        return self.status
+        return await self._alone(self._provision(claim.normal(url), url, address, Token.read(token)))
 
     async def unprovision(self) -> Uplink:
         """Leave the server, and be a device alone again; the server is told when there is a link."""
+        return await self._alone(self._unprovision())
+
+    async def _alone(self, work: Coroutine[Any, Any, Uplink]) -> Uplink:
+        """Do *work*, the only one of its kind at a time; :meth:`stop` cancels it."""
         if self._busy:
+            work.close()
             raise Conflict("this device is being provisioned, or leaves its server, right now")
-        if not self._identity.provisioned():
-            return self.status
         self._busy = True
         try:
-            await self._tell_server()
-            self._identity.unprovision()
-            await self._end()
-            for name in (DEVICE_KEY, AUTHORITY):
-                self._identity.removeKey(name)
-            self._say(Uplink())
+            self._moving = Deferred.fromCoroutine(work)
+            return await self._moving
+        except CancelledError:
+            if self._stopped:
+                raise Unreachable("this device is being stopped") from None
+            raise
         finally:
-            self._busy = False
+            self._busy, self._moving = False, None
+
+    async def _provision(self, server: str, url: str, address: str, token: Token) -> Uplink:
+        identity, before = self._identity, places.taken(self._identity)
+        place = places.place_for(identity, server, token)
+        key = places.key_of(identity, place)
+        try:
+            welcome = await self._accept(self._reactor, url, token, key.public, self._name, transport=self._transport)
+        except InvitationRefused:  # whatever that key was tried for, it is good for nothing
+            if place != before:
+                places.forget(identity, place)
+            raise
+        elsewhere = self._is_elsewhere(welcome.subject, server, token)
+        identity.saveKey(token.authority_pem, place.authority)
+        identity.provision(welcome.subject, server, address, place.name)
+        log.info("this device is {pdid} of {server} now", pdid=welcome.subject, server=server)
+        if elsewhere:
+            await self._tell_server()
+        places.forget_all(identity, but=place)
+        await self._end()
+        if not self._stopped:
+            await self._begin()
+        return self.status
+
+    def _is_elsewhere(self, pdid: str, server: str, token: Token) -> bool:
+        """Whether the place there was is another than the new one. If it is the same, under another address perhaps, then leaving
+        it would have the server forget the new key."""
+        info = self._identity.info
+        if not self._identity.provisioned():
+            return False
+        authority = self._identity.getKey(places.taken(self._identity).authority) or ""
+        return bool(info.pdid != pdid or (info.pdserver != server and authority != token.authority_pem))
+
+    async def _unprovision(self) -> Uplink:
+        if not self._identity.provisioned():
+            return self.status
+        await self._tell_server()
+        self._identity.unprovision()
+        await self._end()
+        places.forget_all(self._identity)
+        self._say(Uplink())
         return self.status
 
     async def claim(self, url: str, token: str) -> None:
-        """Provision the device as soon as the server can be reached, unless it is that server's already. Ends when it is done, or
-        when the server refuses; then the log says why."""
+        """Provision the device as soon as the server can be reached, unless it is provisioned already: a unit file says the same
+        at every start, also after the device was moved. Ends when it is done, or when the server
+        refuses; then the log says why."""
         self._claiming = Deferred.fromCoroutine(self._claim(url, token))
         try:
             await self._claiming
@@ -211,8 +235,11 @@ class UplinkService:
     async def _claim(self, url: str, token: str) -> None:
         for attempt in count():
             try:
-                if self._identity.provisioned() and self._identity.info.pdserver == claim.normal(url):
-                    log.info("this device is {pdid} of {url} already", pdid=self._identity.info.pdid, url=claim.normal(url))
+                while self._busy:  # a person's, which may fail
+                    await deferLater(self._reactor, BUSY_DELAY)
+                if self._identity.provisioned():
+                    info = self._identity.info
+                    log.info("nothing to claim: this device is {pdid} of {server}", pdid=info.pdid, server=info.pdserver)
                     return
                 await self.provision(url, token)
                 return
@@ -222,14 +249,6 @@ class UplinkService:
             except (ParadropException, ApplicationError) as problem:
                 log.warn("not claimed yet: {problem}", problem=problem)
             await deferLater(self._reactor, delay_after(attempt))
-
-    def _key(self) -> Key:
-        saved = self._identity.getKey(DEVICE_KEY)
-        if saved is not None:
-            return Key.read(saved)
-        key = Key.generate()
-        self._identity.saveKey(key.secret(), DEVICE_KEY)  # before it is used: an answer may be lost, and the key must not be
-        return key
 
     async def _tell_server(self) -> None:
         session = self._bridge.uplink if self._bridge is not None else None
@@ -241,10 +260,13 @@ class UplinkService:
         except (ParadropException, ApplicationError) as problem:
             # Most of the time it is the link that the server closes, as soon as it has forgotten the key.
             log.info("leaving the server: {problem}", problem=problem)
+        except CancelledError:
+            log.info("the server has not answered yet, and is left")
 
     async def _begin(self) -> None:
-        info = self._identity.info
+        info, place = self._identity.info, places.taken(self._identity)
         bridge = Bridge(
+            clock=self._reactor,
             pdid=info.pdid,
             device=self._device,
             demand=self._demand,
@@ -262,9 +284,9 @@ class UplinkService:
                 self._reactor,
                 info.wampRouter,
                 info.pdid,
-                self._key(),
+                places.key_of(self._identity, place),
                 bridge,
-                authority=self._identity.getKey(AUTHORITY) or "",
+                authority=self._identity.getKey(place.authority) or "",
                 explain=lambda reason: explain(reason, self._wall()),
             )
         except InvalidInput as problem:  # written by hand, or by an older version

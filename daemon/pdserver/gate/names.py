@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
+from paradrop.permissions import WampRole
 from paradrop.uris import SERVER
+
+__all__ = ["AUTHENTICATE", "CLOSE", "DECIDE", "DENIED", "ONLINE", "PRESENCE", "SESSIONS", "SPACE", "WampRole"]
 
 SPACE = f"{SERVER}gate."
 
@@ -24,15 +25,3 @@ ONLINE = f"{SPACE}online"
 """Registered by the gate: the pdids of the devices that are connected and have their prefix registered."""
 PRESENCE = f"{SPACE}presence"
 """Published by the gate: ``pdid, online``."""
-
-
-class WampRole(StrEnum):
-    """The ``authrole`` of each kind of peer on the server's realm."""
-
-    DEVICE = "device"
-    USER = "user"
-    GUEST = "guest"
-    """Came in by an invitation's token, and may do nothing but accept it."""
-    SERVER = "server"
-    CHUTE = "chute"
-    """Never a session's own: a chute behind a device, as the gate lets the device say."""

@@ -16,7 +16,7 @@ class GateSettings:
 
     patience: float = 20.0
     """Seconds from a connection to a joined session, a TLS handshake included; whoever takes longer is dropped."""
-    strangers: int = 8192
+    strangers: int = 16_384
     """Connections that have not joined; the oldest makes room for one more."""
     stranger_bytes: int = 64 << 10
     """What a connection may send before it has joined."""

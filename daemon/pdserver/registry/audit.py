@@ -13,7 +13,8 @@ from pdserver.registry.records import NewAuditEntry
 from pdserver.registry.schema import audit
 
 MOST = 100_000
-"""Entries that are kept: whoever is denied again and again must not fill the disk."""
+"""Entries about what was denied, and again as many about what was done: whoever is denied again and again must neither fill the
+disk, nor push out of the log what administrators did."""
 LONGEST = 1000
 """Characters of each text of an entry: what was denied is what a stranger has sent."""
 LARGEST_PAGE = 1000
@@ -34,7 +35,11 @@ def add(connection: Connection, entries: Sequence[NewAuditEntry], now: float, mo
     ]
     connection.execute(insert(audit), rows)
     newest = connection.scalar(select(func.max(audit.c.id))) or 0
-    connection.execute(delete(audit).where(audit.c.id <= newest - most))
+    if newest > most:
+        for allowed in {row["allowed"] for row in rows}:
+            kind = audit.c.allowed.is_(allowed)
+            oldest = connection.scalar(select(audit.c.id).where(kind).order_by(audit.c.id.desc()).limit(1).offset(most))
+            connection.execute(delete(audit).where(kind, audit.c.id <= (oldest or 0)))
 
 
 def read(connection: Connection, after: int, limit: int) -> list[AuditEntry]:

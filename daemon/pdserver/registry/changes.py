@@ -24,7 +24,11 @@ class Changes:
       next change the directory is read again, and says what is so.
     """
 
-    def __init__(self, database: Database, directory: Directory, load: Callable[[Connection], Snapshot]) -> None:
+    def __init__(
+        self, database: Database, directory: Directory, load: Callable[[Connection], Snapshot], superseded: Callable[[], None]
+    ) -> None:
+        """*superseded*: told when another server has claimed the database since."""
+        self._superseded = superseded
         self._database = database
         self._directory = directory
         self._load = load
@@ -67,6 +71,7 @@ class Changes:
             self._doubtful = True
             if isinstance(problem, DatabaseUnavailable):
                 raise
+            self._superseded()
             raise DatabaseUnavailable(f"{problem}; nothing was changed") from None
 
     async def _reload(self) -> None:

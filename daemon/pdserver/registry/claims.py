@@ -19,6 +19,8 @@ def invite(connection: Connection, kind: InvitationKind, subject: str, lifetime:
     match kind:
         case InvitationKind.DEVICE:
             devices.require(connection, subject)
+            # A place is for one device: the newest token is the one that is meant.
+            invitations.void_open(connection, kind, subject)
         case InvitationKind.USER:
             people.require(connection, subject)
         case _:
@@ -64,6 +66,8 @@ def accept(
     if not theirs and connection.scalar(same_key) is not None:
         raise Conflict("that key is somebody else's: make a new one")
     connection.execute(update(schema.invitations).where(schema.invitations.c.id == id).values(used=now, used_by=public_key))
+    if kind is InvitationKind.DEVICE:
+        invitations.void_open(connection, kind, subject)  # the place is taken
     replaced = None
     if not theirs and isinstance(record, DeviceRecord):
         replaced = record.public_key

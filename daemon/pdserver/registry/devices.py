@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from paradrop.base.exceptions import Conflict, DeviceNotFoundException, InvalidInput, ModelNotFound, PdidExclusionError
-from pdserver.access import device_scope
+from pdserver.access import device_scope, group_scope
 from pdserver.registry import invitations
 from pdserver.registry.names import above, askable, check_key, check_name, check_pdid, shown
 from pdserver.registry.records import Affected, DeviceRecord, InvitationKind, NewDevice
@@ -38,13 +38,24 @@ def create(connection: Connection, new: Sequence[NewDevice], now: float) -> list
 
 
 def remove(connection: Connection, pdid: str) -> Affected:
-    require(connection, pdid)
+    """Returns who else could reach it: their sessions may listen to its topics."""
+    by_group = reached_by(connection, get(connection, pdid).groups)
     scope = grants.c.scope == device_scope(pdid)
     users = frozenset(connection.scalars(select(grants.c.user_name).where(scope)))
     connection.execute(delete(grants).where(scope))
     invitations.void(connection, InvitationKind.DEVICE, pdid)
     connection.execute(delete(devices).where(devices.c.pdid == pdid))
-    return Affected(users=users)
+    return Affected(devices=by_group.devices - {pdid}, users=users | by_group.users)
+
+
+def reached_by(connection: Connection, names: Iterable[str]) -> Affected:
+    """The members of those groups, and who has something granted on one of them."""
+    names = list(names)
+    scopes = list(map(group_scope, names))
+    return Affected(
+        devices=frozenset(connection.scalars(select(memberships.c.pdid).where(memberships.c.group_name.in_(names)))),
+        users=frozenset(connection.scalars(select(grants.c.user_name).where(grants.c.scope.in_(scopes)))),
+    )
 
 
 def forget_key(connection: Connection, pdid: str) -> DeviceRecord:

@@ -22,10 +22,7 @@ def add(connection: Connection, name: str) -> None:
 def remove(connection: Connection, name: str) -> Affected:
     require(connection, name)
     scope = grants.c.scope == group_scope(name)
-    affected = Affected(
-        devices=frozenset(connection.scalars(select(memberships.c.pdid).where(memberships.c.group_name == name))),
-        users=frozenset(connection.scalars(select(grants.c.user_name).where(scope))),
-    )
+    affected = devices.reached_by(connection, [name])
     connection.execute(delete(grants).where(scope))
     connection.execute(delete(groups).where(groups.c.name == name))
     return affected
@@ -39,13 +36,15 @@ def join(connection: Connection, name: str, pdid: str) -> DeviceRecord:
     return devices.get(connection, pdid)
 
 
-def leave(connection: Connection, name: str, pdid: str) -> DeviceRecord:
+def leave(connection: Connection, name: str, pdid: str) -> tuple[DeviceRecord, Affected]:
+    """Together with who could reach the device by that group, the device itself among them."""
     require(connection, name)
     devices.require(connection, pdid)
+    affected = devices.reached_by(connection, [name])
     found = connection.execute(delete(memberships).where(memberships.c.group_name == name, memberships.c.pdid == pdid))
     if not found.rowcount:
         raise ModelNotFound(f"{pdid} is not in the group {name!r}")
-    return devices.get(connection, pdid)
+    return devices.get(connection, pdid), affected
 
 
 def known(connection: Connection, name: object) -> bool:

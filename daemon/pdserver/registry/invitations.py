@@ -45,6 +45,12 @@ def void(connection: Connection, kind: InvitationKind, subject: str) -> None:
     connection.execute(delete(invitations).where(invitations.c.kind == kind.value, invitations.c.subject == subject))
 
 
+def void_open(connection: Connection, kind: InvitationKind, subject: str) -> None:
+    """Forget those of *subject* that nobody has used; who used one may still ask again."""
+    theirs = (invitations.c.kind == kind.value) & (invitations.c.subject == subject)
+    connection.execute(delete(invitations).where(theirs, invitations.c.used.is_(None)))
+
+
 def check(connection: Connection, id: str, secret: str, now: float) -> InvitationRecord:
     row = find(connection, id)
     # The same work for an unknown id: the comparison takes as long, with a hash that no secret has.

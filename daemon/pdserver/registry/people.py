@@ -38,6 +38,8 @@ def forget_key(connection: Connection, name: str, public_key: str) -> UserRecord
     if check_key(public_key) not in {key.public_key for key in get(connection, name).keys}:
         raise ModelNotFound(f"{name!r} has no such key")
     connection.execute(delete(keys).where(keys.c.public_key == public_key))
+    # Whoever had the key could ask for a login code, and come back by that.
+    invitations.void_open(connection, InvitationKind.USER, name)
     _check_administrators(before, administrators(connection))
     return get(connection, name)
 

@@ -6,7 +6,7 @@ failure leaves both as they were, and what the directory says has been written d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,11 +41,12 @@ class Registry:
     One registry at a time may be open on a database: what another one changes would be missing in this one's directory.
     """
 
-    def __init__(self, database: Database, wall: WallClock) -> None:
+    def __init__(self, database: Database, wall: WallClock, superseded: Callable[[], None] = lambda: None) -> None:
+        """*superseded*: told, at a change, that another server has taken the database over."""
         self.directory = Directory()
         self._database = database
         self._wall = wall
-        self._changes = Changes(database, self.directory, self._load)
+        self._changes = Changes(database, self.directory, self._load, superseded)
 
     def _load(self, connection: Connection) -> Snapshot:
         return Snapshot(devices.load(connection), people.load(connection), groups.load(connection))
@@ -137,9 +138,10 @@ class Registry:
         """Nothing happens when it is in already. Raises :class:`ModelNotFound`, :class:`DeviceNotFoundException`."""
         await self._changes.make(partial(groups.join, name=group, pdid=pdid), self.directory.put_device)
 
-    async def leave_group(self, group: str, pdid: str) -> None:
+    async def leave_group(self, group: str, pdid: str) -> Affected:
         """Raises as :meth:`join_group`; :class:`ModelNotFound` also when it is not in."""
-        await self._changes.make(partial(groups.leave, name=group, pdid=pdid), self.directory.put_device)
+        work = partial(groups.leave, name=group, pdid=pdid)
+        return (await self._changes.make(work, lambda done: self.directory.put_device(done[0])))[1]
 
     # Invitations.
 
@@ -197,8 +199,8 @@ class Registry:
         """Raises :class:`ModelNotFound`."""
         await self._changes.make(partial(wanted.forget, pdid=pdid, chute=chute))
 
-    async def wanted_digests(self) -> set[str]:
-        """SHA-256 of every content that is still to be delivered."""
+    async def wanted_digests(self) -> dict[str, set[str]]:
+        """SHA-256 of every content that is still to be delivered, by device."""
         return await self._database.read(wanted.digests)
 
     async def remember_actual(self, pdid: str, chutes: Sequence[Any], at: float) -> None:

@@ -73,9 +73,11 @@ def forget(connection: Connection, pdid: str, chute: str) -> None:
         raise ModelNotFound(f"nothing of the chute {shown(chute)} is wanted on {pdid}")
 
 
-def digests(connection: Connection) -> set[str]:
-    trees = connection.scalars(select(wanted.c.tree).where(wanted.c.state.in_(PENDING)))
-    return {entry["sha256"] for tree in trees for entry in json.loads(tree).get("entries", ())}
+def digests(connection: Connection) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for pdid, tree in connection.execute(select(wanted.c.pdid, wanted.c.tree).where(wanted.c.state.in_(PENDING))):
+        found.setdefault(pdid, set()).update(entry["sha256"] for entry in json.loads(tree).get("entries", ()))
+    return found
 
 
 def remember_actual(connection: Connection, pdid: str, chutes: Sequence[Any], at: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import ssl
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--home", type=PATH, help="A server's home here: the devices' keys come from the seed.")
 @click.option("--devices", type=click.IntRange(min=1), default=100, show_default=True, help="How many, with --home.")
-@click.option("--seed", default="paradrop", show_default=True, help="Every key follows from it.")
+@click.option("--seed", default="", help="With --home: every key follows from it. --enrol without one draws one, and prints it.")
 @click.option("--organization", default="sim", show_default=True, help="What the pdids begin with.")
 @click.option("--enrol", is_flag=True, help="Only create the devices in the registry; the server must not run.")
 @click.option("--database", envvar="PDSERVER_DATABASE", default="", help="The registry's, where it is not SQLite in the home.")
@@ -53,14 +54,18 @@ def simulate(
 ) -> int:
     """Simulate a fleet of devices: real sessions, each with its own key and prefix, in few processes.
 
-    With --home, first with --enrol while the server is stopped, and then without it while it runs. Prints what they do as JSON, a
-    line a second; each device offers chute.sim.echo and publishes chute.sim.tick.
+    With --home, first with --enrol while the server is stopped, and then while it runs with the --seed which that has printed.
+    Prints what they do as JSON, a line a second; each device offers chute.sim.echo and publishes chute.sim.tick.
     """
     from pdserver.simulate.crew import Plan
     from pdserver.simulate.fleet import SeededFleet, read_address, read_devices
 
     if (home is None) == (devices_file is None):
         raise InvalidSettings("one of --home and --devices-file is needed")
+    if home is not None and not seed:
+        if not enrol:
+            raise InvalidSettings("--home needs the --seed that --enrol has printed")
+        seed = secrets.token_hex(16)  # one that others can guess would let them be any of these devices
     fleet = (
         SeededFleet(seed, devices, organization)
         if devices_file is None
@@ -69,7 +74,7 @@ def simulate(
     if enrol:
         if home is None:
             raise InvalidSettings("--enrol needs --home: the registry is there")
-        return _enrol(ServerHome(home.absolute()), database, fleet)
+        return _enrol(ServerHome(home.absolute()), database, fleet, seed)
     read_address(address)
     if authority is None and home is not None and (own := ServerHome(home).authority).exists():
         authority = own
@@ -95,7 +100,7 @@ def _certificate(path: Path) -> str:
     return text
 
 
-def _enrol(home: ServerHome, database: str, fleet: Any) -> int:
+def _enrol(home: ServerHome, database: str, fleet: Any, seed: str) -> int:
     from twisted.internet.defer import Deferred
 
     from paradrop.base.seams import inline
@@ -104,7 +109,7 @@ def _enrol(home: ServerHome, database: str, fleet: Any) -> int:
     made: list[int] = []
     # Nothing else runs here, so that nothing waits for a thread.
     Deferred.fromCoroutine(enrol(home, database, fleet, inline, time.time)).addCallbacks(made.append, _raise)
-    print(json.dumps({"event": "enrolled", "created": made[0], "devices": len(fleet)}))
+    print(json.dumps({"event": "enrolled", "created": made[0], "devices": len(fleet), "seed": seed}))
     return 0
 
 
