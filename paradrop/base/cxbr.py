@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from paradrop.base._asking import asked
+from paradrop.base._foreign import admissible
 from paradrop.base._links import BaseClientFactory, BaseRawSocketFactory, Reconnecting, connect
 from paradrop.base.exceptions import AuthenticationError, DeadlineExceeded, ParadropException, Unreachable, tree
 from paradrop.uris import DEVICE_REALM, ROOT
@@ -96,6 +97,11 @@ class BaseSession(ApplicationSession):
         if self.factory is not None:
             self.factory.resetDelay()  # type: ignore[no-untyped-call]
         self._settle(self)
+
+    def onMessage(self, msg: Any) -> Any:
+        """Implements :func:`autobahn.wamp.interfaces.ITransportHandler.onMessage`: nobody can end this session by what they send
+        through the router."""
+        return super().onMessage(msg) if self._session_id is None or admissible(self, msg) else None
 
     def onLeave(self, details: CloseDetails) -> Any:
         """Implements :func:`autobahn.wamp.interfaces.ISession.onLeave`: whatever waits for an answer is told at once."""

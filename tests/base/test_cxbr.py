@@ -295,6 +295,64 @@ def test_a_defect_in_a_procedure_is_told_without_its_traceback(wire: Wire) -> No
     assert "Traceback" not in repr(sent)
 
 
+# What others send through the router must not end a session: Autobahn raises at each of these.
+
+
+TAKEN = dict.fromkeys(("callee", "callee_authid", "callee_authrole", "enc_algo", "error", "forward_for"), 2)
+
+
+def test_an_answers_keywords_are_not_taken_for_autobahns_own(wire: Wire) -> None:
+    answer = wire.session.call("x")
+    wire.receive(message.Result(wire.transport.last(message.Call).request, args=[1], kwargs={**TAKEN, "more": 3}))
+    given = result(answer)
+    assert (given.results, given.kwresults) == ((1,), {"more": 3})
+
+
+def test_an_errors_keywords_are_not_taken_for_autobahns_own(wire: Wire) -> None:
+    answer = wire.session.call("x")
+    request = wire.transport.last(message.Call).request
+    wire.receive(message.Error(message.Call.MESSAGE_TYPE, request, "com.example.odd", args=["why"], kwargs={**TAKEN, "more": 3}))
+    problem = wire.failure(answer)
+    assert isinstance(problem, ApplicationError)
+    assert (problem.error, problem.args, problem.kwargs) == ("com.example.odd", ("why",), {"more": 3})
+
+
+@pytest.mark.parametrize("name", ["self", "fun"])
+def test_a_call_with_a_keyword_of_the_machinerys_is_refused(wire: Wire, name: str) -> None:
+    called: list[Any] = []
+    wire.session.register(lambda **keywords: called.append(keywords), "x")
+    wire.receive(message.Registered(wire.transport.last(message.Register).request, 5))
+    wire.receive(message.Invocation(9, 5, kwargs={name: 1}))
+    assert wire.transport.last(message.Error).error == "org.paradrop.error.invalid_input"
+    wire.receive(message.Invocation(10, 5, kwargs={"other": 1}))
+    assert called == [{"other": 1}]
+
+
+@pytest.mark.parametrize("name", ["self", "fun"])
+def test_an_event_with_a_keyword_of_the_machinerys_is_left_out(wire: Wire, name: str) -> None:
+    heard: list[Any] = []
+    wire.session.subscribe(lambda **keywords: heard.append(keywords), "x")
+    wire.receive(message.Subscribed(wire.transport.last(message.Subscribe).request, 5))
+    wire.receive(message.Event(5, 1, kwargs={name: 1}))
+    wire.receive(message.Event(5, 2, kwargs={"other": 1}))
+    assert heard == [{"other": 1}]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        message.Result(99, args=["late"]),
+        message.Error(message.Call.MESSAGE_TYPE, 99, "com.example.late"),
+        message.Error(message.Subscribe.MESSAGE_TYPE, 99, "com.example.late"),
+    ],
+)
+def test_an_answer_that_nobody_waits_for_is_nobodys(wire: Wire, answer: Any) -> None:
+    wire.receive(answer)
+    again = wire.session.call("quick")
+    wire.receive(message.Result(wire.transport.last(message.Call).request, args=["here"]))
+    assert result(again) == "here"
+
+
 # Links.
 
 
