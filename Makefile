@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= .paradrop
 PORT ?= 8080
+URL :=
 DASHBOARD := daemon/paradropd/web/dashboard
 STATIC := daemon/paradropd/web/static
 
@@ -20,13 +21,13 @@ export PYTHONSAFEPATH := 1
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  — /p' $(MAKEFILE_LIST)
 
-run: setup dashboard  ## set everything up and run a device in the foreground
+run: setup dashboard  ## set everything up and run a device in the foreground (HOME_DIR=.paradrop PORT=8080; PORT=0: a free one)
 	@$(BIN)/python tools/run_device.py --home $(HOME_DIR) --port $(PORT)
 
 server: HOME_DIR := $(if $(filter file,$(origin HOME_DIR)),.paradrop-server,$(HOME_DIR))
 server: PORT := $(if $(filter file,$(origin PORT)),8443,$(PORT))
-server: setup  ## set everything up and run a server in the foreground
-	@exec $(BIN)/pdserver run --home $(HOME_DIR) --listen :$(PORT)
+server: setup  ## set everything up and run a server in the foreground (HOME_DIR=.paradrop-server PORT=8443 URL=https://NAME:PORT)
+	@exec $(BIN)/pdserver run --home $(HOME_DIR) --listen :$(PORT) $(if $(URL),--url $(URL))
 
 test: setup dashboard  ## set everything up and run every test this machine can run
 	@$(BIN)/python tools/run_tests.py $(TESTS)

@@ -80,8 +80,12 @@ class Chute:
     is there again.
     """
 
-    def __init__(self, name: str | None = None, *, environ: Mapping[str, str] = os.environ, threads: Threads = in_thread) -> None:
-        """*name*: the chute's name, by default the one the device gave it (``PARADROP_CHUTE_NAME``)."""
+    def __init__(
+        self, name: str | None = None, *, environ: Mapping[str, str] | None = None, threads: Threads = in_thread
+    ) -> None:
+        """*name*: the chute's name, by default the one the device gave it (``PARADROP_CHUTE_NAME``).
+        *environ*: what there is instead of ``os.environ``."""
+        environ = os.environ if environ is None else environ
         self.name: str = name or environ.get("PARADROP_CHUTE_NAME", "chute")
         self.version: str = environ.get("PARADROP_CHUTE_VERSION", "")
         self.data_dir = Path(environ.get("PARADROP_DATA_DIR", "."))

@@ -70,7 +70,7 @@ SERVER_ACCEPT = f"{SERVER}invitations.accept"
 """``public_key`` (hex), ``label=""``, ``kind=""``: take the place that the invitation holds, which brought this session in;
 returns :class:`paradrop.values.Welcome`. With *kind* ``device`` or ``user``, one for the other is refused, and stays good."""
 SERVER_ROLE = f"{SERVER}access.role"
-"""``session, user``: the :class:`paradrop.permissions.Role` that *user* has on the calling device, or None."""
+"""``user``: the :class:`paradrop.permissions.Role` that *user* has on the calling device, or None."""
 DEVICES_LIST = f"{SERVER}devices.list"
 DEVICES_GET = f"{SERVER}devices.get"
 DEVICES_CREATE = f"{SERVER}devices.create"

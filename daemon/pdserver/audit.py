@@ -13,7 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from paradrop import uris
-from paradrop.base.exceptions import DeviceNotFoundException, NotPermitted, ParadropException
+from paradrop.base.exceptions import DeviceNotFoundException, NotPermitted, ParadropException, TooManyAttempts
 from paradrop.procedure import Handler, Procedure
 from pdserver.callers import Caller, whose
 from pdserver.detached import detached
@@ -28,6 +28,10 @@ BURST = 200
 """Entries about denied attempts that are written one by one …"""
 RATE = 1.0
 """… and how many more a second after that; what comes faster is counted together, or a stranger could fill the disk."""
+CHANGES_BURST = 100
+"""What somebody who is no administrator may change in one go …"""
+CHANGES_RATE = 0.1
+"""… and how much more a second after that: each change is an entry of its own, and none is done that is not written down."""
 WAITING = 5_000
 """Entries of each kind, denied and administrative, that are kept while the database is away."""
 SHOWN = 200
@@ -93,6 +97,24 @@ class Denials:
         return entries
 
 
+class Pace:
+    """A bucket of :data:`CHANGES_BURST` changes for each of those who make some, which fills at :data:`CHANGES_RATE`: pure."""
+
+    def __init__(self) -> None:
+        self._full: dict[str, float] = {}
+        """When the bucket of each is full again."""
+
+    def take(self, now: float, who: str) -> bool:
+        """Whether *who* may change something now."""
+        if len(self._full) >= BURST:
+            self._full = {name: full for name, full in self._full.items() if full > now}
+        full = max(now, self._full.get(who, now)) + 1 / CHANGES_RATE
+        if full - now > CHANGES_BURST / CHANGES_RATE:
+            return False
+        self._full[who] = full
+        return True
+
+
 class Audit:
     """The audit log's writer. What is denied is written a moment later; what was administered, before its caller hears of it."""
 
@@ -100,6 +122,8 @@ class Audit:
         self._wall = wall
         self._registry = registry
         self._denials = Denials(wall())
+        self._pace = Pace()
+        self._clock = clock
         self._unwritten: list[NewAuditEntry] = []
         self._unwritten_denials: list[NewAuditEntry] = []
         self._running: set[Deferred[None]] = set()
@@ -145,15 +169,21 @@ class Audit:
         was denied."""
         return {uri: replace(declared, handler=self._watched(declared)) for uri, declared in procedures.items()}
 
+    def _now(self) -> float:
+        return float(self._clock.seconds())
+
     def _watched(self, declared: Procedure) -> Handler:
         action = declared.name.removeprefix(uris.SERVER)
 
         async def watched(caller: Caller, *args: Any, **kwargs: Any) -> Any:
             what = " ".join(str(value) for value in (*args, *kwargs.values()))
             try:
+                if declared.name in AUDITED and not caller.administrator and not self._pace.take(self._now(), whose(caller)):
+                    raise TooManyAttempts(f"{caller.name} has changed too much in a short time; wait a minute, and try again")
                 answer = await declared.handler(caller, *args, **kwargs)
             except ParadropException as problem:
-                if is_denial(caller, problem):
+                if is_denial(caller, problem) or (declared.name in AUDITED and not caller.administrator):
+                    # Whatever fails costs whoever tries it nothing: counted together, or it would fill the log.
                     self.denied(whose(caller), action, what, str(problem))
                 elif declared.name in AUDITED:
                     await self.done(whose(caller), action, what, f"failed: {problem}")

@@ -117,6 +117,10 @@ class Sessions:
         concerned = set(authids)
         await self._close(lambda row: row[1] == role and row[2] in concerned and row[0] != spared, reason)
 
+    async def key_of(self, session: int | None) -> str:
+        """The public key by which that session came in; empty when it is not there any more. Raises what the call does."""
+        return next((str(row[3]) for row in await self._link.call(names.SESSIONS) if row[0] == session), "")
+
     async def end(self, session: int, reason: str) -> None:
         """End that one."""
         await self._end([session], reason)

@@ -120,6 +120,7 @@ class Service:
                 inviter=inviter,
                 revoking=self.revoking,
                 forget=self._forget,
+                key_of=self.sessions.key_of,
             ),
             UsersApi(registry=self.registry, inviter=inviter, revoking=self.revoking),
             GroupsApi(registry=self.registry, notices=self.notices, revoking=self.revoking),

@@ -74,6 +74,7 @@ class WantedBook:
         return record
 
     async def of(self, pdid: str) -> list[WantedRecord]:
+        """Without the trees."""
         return await self._registry.wanted(pdid)
 
     async def next(self, pdid: str) -> WantedRecord | None:
@@ -83,7 +84,8 @@ class WantedBook:
         records = [record for record in await self._registry.wanted(pdid) if record.state in OPEN]
         # The database knows: an answer of its own may have been lost, and what is asked for again and again is not there.
         self._open[pdid] = {record.chute: record.id for record in records}
-        return min(records, key=lambda record: (record.at, record.id), default=None)
+        oldest = min(records, key=lambda record: (record.at, record.id), default=None)
+        return await self._registry.wanted_by_id(oldest.id) if oldest is not None else None
 
     async def set(self, id: str, state: WantedState, *, change: str = "", reason: str = "") -> WantedRecord | None:
         """``None``: a newer one has taken its place. Goes on when the caller is cancelled: memory follows the database."""

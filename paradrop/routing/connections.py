@@ -30,6 +30,8 @@ class Bounded:
     transport: Any
     log: Any
     dropped = False
+    received = 0
+    """Bytes of the message that came last."""
 
     def has_too_much(self) -> bool:
         """Whether more waits for the peer than may."""
@@ -84,6 +86,7 @@ class BoundedStrings(Patient):
 
     def stringReceived(self, payload: bytes) -> None:
         self.ended()
+        self.received = len(payload)
         super().stringReceived(payload)  # type: ignore[misc]
 
     def sendString(self, string: bytes) -> None:
@@ -98,3 +101,15 @@ class BoundedStrings(Patient):
     def connectionLost(self, reason: Failure) -> None:
         self.ended()
         super().connectionLost(reason)  # type: ignore[misc]
+
+
+class BoundedMessages(Bounded):
+    """… of WebSocket: Autobahn's protocol."""
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.received = len(payload)
+        super().onMessage(payload, isBinary)  # type: ignore[misc]
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        super().sendData(data, sync, chopsize)  # type: ignore[misc]
+        self.check_unsent()

@@ -6,8 +6,11 @@ everybody for seconds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from autobahn.wamp import message
 
@@ -20,6 +23,9 @@ class Limits:
 
     pending: int = 1000
     """Calls without an answer."""
+    pending_bytes: int = 16 << 20
+    """… and what they carry, as it came: the router keeps it until there is an answer. Calls of less than a fair share, that is
+    this by :attr:`pending`, are counted only."""
     kept: int = 1000
     """Registrations and subscriptions together."""
     registrations: int | None = None
@@ -34,15 +40,23 @@ class Quota:
         self._subscriptions: dict[Any, Any] = router._broker._session_to_subscriptions
         self._calls: dict[Any, Any] = router._dealer._caller_to_invocations
         self._limits = limits or Limits()
+        self._sizes: WeakKeyDictionary[Any, dict[int, int]] = WeakKeyDictionary()
+        """Bytes of large calls, by the identity of their message, which has no place for it."""
 
-    def refusal(self, session: Any, msg: Any) -> Any:
-        """The ``ERROR`` that answers *msg* of *session*; ``None`` when the router is to have it."""
+    def refusal(self, session: Any, msg: Any, size: int, undecided: Iterable[int] = ()) -> Any:
+        """The ``ERROR`` that answers *msg* of *session*; ``None`` when the router is to have it.
+
+        *size*: bytes of *msg*. *undecided*: identities of messages that wait to be let through, and are kept as long.
+        """
         kind, limits = type(msg), self._limits
         if kind is message.Call:
             if len(self._calls.get(session, ())) >= limits.pending:
                 return error(
                     msg, TooManyAttempts.uri(), f"a session may have {limits.pending} calls under way; wait for an answer"
                 )
+            if self.is_too_much(session, msg, size, undecided):
+                words = f"a session may have {limits.pending_bytes >> 10} KiB in calls under way; wait for an answer"
+                return error(msg, TooManyAttempts.uri(), words)
             return None
         if kind is message.Register:
             most, what = limits.registrations, "registrations"
@@ -56,6 +70,19 @@ class Quota:
         if registrations + subscriptions >= limits.kept:
             return error(msg, NotPermitted.uri(), f"a session may have {limits.kept} registrations and subscriptions")
         return None
+
+    def is_too_much(self, session: Any, call: Any, size: int, undecided: Iterable[int]) -> bool:
+        """Whether *call* and those under way carry too much together, see :meth:`refusal`. One alone may always."""
+        before = self._sizes.get(session, {})
+        if size <= self._limits.pending_bytes // self._limits.pending:
+            before.pop(id(call), None)  # that of one that is gone
+            return False
+        under_way = chain((id(each.call) for each in self._calls.get(session, ())), undecided)
+        sizes = self._sizes[session] = {each: before[each] for each in under_way if each in before}
+        if sizes and sum(sizes.values()) + size > self._limits.pending_bytes:
+            return True
+        sizes[id(call)] = size
+        return False
 
 
 def error(msg: Any, uri: str, sentence: str) -> Any:

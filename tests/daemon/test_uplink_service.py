@@ -329,14 +329,55 @@ class TestUnprovision:
     def test_without_a_link_it_leaves_all_the_same(self, fleet: Fleet) -> None:
         fleet.box.call("node.provision", URL, TOKEN)
         fleet.link.cut()
-        assert read(Uplink, fleet.box.call("node.unprovision")) == Uplink()
+        before = fleet.reactor.seconds()
+        assert read(Uplink, fleet.box.call("node.unprovision")) == Uplink(problem="the server could not be told")
+        assert 4 < fleet.reactor.seconds() - before < 6
         assert fleet.upstream.left == []
+        assert fleet.uplink == Uplink()
+
+    def test_a_link_that_comes_back_is_waited_for(self, fleet: Fleet) -> None:
+        fleet.box.call("node.provision", URL, TOKEN)
+        link = fleet.link
+        link.cut()
+        fleet.reactor.callLater(3, link.connect)
+        assert read(Uplink, fleet.box.call("node.unprovision")) == Uplink()
+        assert fleet.upstream.left == ["left"]
+
+    def test_a_server_that_refuses_the_device_is_not_waited_for(self, fleet: Fleet) -> None:
+        fleet.box.call("node.provision", URL, TOKEN)
+        fleet.link.cut()
+        fleet.upstream.refusing = "that key is not known"
+        fleet.link.connect()
+        outcome = Outcome(fleet.box.owner.call("node.unprovision"))
+        assert not outcome.pending
+        assert fleet.info() == (None, "", "")
+
+    def test_it_is_left_when_the_device_stops_meanwhile(self, fleet: Fleet) -> None:
+        fleet.box.call("node.provision", URL, TOKEN)
+        fleet.link.cut()
+        Outcome(fleet.box.owner.call("node.unprovision"))
+        fleet.box.stop()
+        assert fleet.info() == (None, "", "")
+        fleet.again()
 
     def test_a_server_that_does_not_answer_is_left_after_a_while(self, fleet: Fleet) -> None:
         fleet.box.call("node.provision", URL, TOKEN)
         fleet.upstream.end(fleet.upstream.server)
         silent = fleet.upstream.session("server", "server", BaseSession)
         Outcome(silent.stockRegister(Deferred, uris.DEVICES_LEFT))
+        assert read(Uplink, fleet.box.call("node.unprovision")).problem == "the server could not be told"
+        assert fleet.info() == (None, "", "")
+
+    def test_a_server_that_has_forgotten_the_key_before_it_answers_has_been_told(self, fleet: Fleet) -> None:
+        fleet.box.call("node.provision", URL, TOKEN)
+        fleet.upstream.end(fleet.upstream.server)
+        strict = fleet.upstream.session("server", "server", BaseSession)
+
+        def forget() -> Deferred[None]:
+            fleet.reactor.callLater(0, fleet.link.cut)
+            return Deferred()
+
+        Outcome(strict.stockRegister(forget, uris.DEVICES_LEFT))
         assert read(Uplink, fleet.box.call("node.unprovision")) == Uplink()
 
     def test_a_device_that_is_alone_stays_alone(self, fleet: Fleet) -> None:

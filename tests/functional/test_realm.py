@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -409,6 +409,64 @@ def test_a_publisher_cannot_say_that_it_is_somebody_else(fabric: Fabric) -> None
         await ada.subscribe(listen, "chute.hello.ticks", SubscribeOptions(details_arg="details"))
         assert (await deferToThread(publish, device.path("hello")))[0] == message.Published.MESSAGE_TYPE
         assert await heard == ("hello", "chute")
+
+    fabric.run(scenario)
+
+
+@pytest.mark.parametrize("kind", [message.Error, message.Yield])
+def test_nobody_answers_a_call_that_somebody_else_was_given(fabric: Fabric, kind: type[Any]) -> None:
+    def forge(path: Path) -> bool:
+        """All the answers, of which one is to a call under way."""
+        with Wire(path) as wire:
+            wire.join()
+            with suppress(ConnectionError):  # it may be ended at any of them
+                for guess in range(1, 100):
+                    if kind is message.Error:
+                        wire.send([kind.MESSAGE_TYPE, message.Invocation.MESSAGE_TYPE, guess, {}, NotFound.uri(), ["forged"]])
+                    else:
+                        wire.send([kind.MESSAGE_TYPE, guess, {}, ["forged"]])
+            return wire.ends()
+
+    async def scenario(device: Device) -> None:
+        ada = await device.peer("control", Person("ada", Role.OWNER))
+        hello = await device.peer("hello", HELLO)
+        device.listen("clock", CLOCK)
+        called: Deferred[None] = Deferred()
+        given: Deferred[str] = Deferred()
+
+        async def slow() -> str:
+            called.callback(None)
+            return await given
+
+        await hello.register(slow, "chute.hello.slow")
+        answer = ada.call("chute.hello.slow")
+        await called
+        assert await deferToThread(forge, device.path("clock"))
+        given.callback("the real one")
+        assert await answer == "the real one"
+
+    fabric.run(scenario)
+
+
+def test_calls_under_way_carry_a_limited_number_of_bytes(fabric: Fabric) -> None:
+    large = bytes(60_000)
+    fit = Limits().pending_bytes // len(large)
+
+    async def scenario(device: Device) -> None:
+        hello = await device.peer("hello", HELLO)
+        ada = await device.peer("control", Person("ada", Role.OWNER))
+        given: Deferred[str] = Deferred()
+
+        async def slow(data: bytes) -> str:
+            waiting: Deferred[str] = Deferred()
+            given.addCallback(lambda value: waiting.callback(value) or value)
+            return await waiting
+
+        await hello.register(slow, "chute.hello.slow")
+        answers = [ada.call("chute.hello.slow", large) for _ in range(fit)]
+        await assert_refused(TooManyAttempts, ada.call("chute.hello.slow", large))
+        given.callback("done")
+        assert [await each for each in answers] == ["done"] * fit
 
     fabric.run(scenario)
 

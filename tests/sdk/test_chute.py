@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from paradrop.base.cxbr import DEADLINE
 from paradrop.base.exceptions import InvalidInput, NotPermitted
 
 SPACE = "org.paradrop.local.chute.hello."
+
+
+def test_help_shows_nothing_of_the_environment() -> None:
+    assert signature(Chute).parameters["environ"].default is None
 
 
 class RecordingSession:

@@ -49,7 +49,7 @@ class TestAudit:
         ]
         world.node.router.call(names.DENIED, rows)
         world.advance(1.5)
-        first, second = read(list[AuditEntry], ada.call(uris.AUDIT_READ))
+        _, first, second = read(list[AuditEntry], ada.call(uris.AUDIT_READ))
         assert (first.who, first.action, first.what, first.times) == ("device acme.r1", "register", "org.paradrop.acme.r2.", 3)
         assert (second.who, second.action, second.what, second.detail) == ("stranger", "login", "mallory", "wrong")
 
@@ -59,11 +59,11 @@ class TestAudit:
             world.node.router.call(names.DENIED, [["user", "bob", "call", "org.paradrop.x", 1, ""]])
             world.advance(5)
         world.advance(1.5)
-        assert [entry.who for entry in read(list[AuditEntry], ada.call(uris.AUDIT_READ))] == ["user bob"]
+        assert [entry.who for entry in read(list[AuditEntry], ada.call(uris.AUDIT_READ))] == ["server", "user bob"]
 
     def test_the_last_entries_are_written_when_the_server_stops(self, make_world) -> None:  # type: ignore[no-untyped-def]
         world = make_world()
         world.administrator()
         world.node.router.call(names.DENIED, [["user", "bob", "call", "org.paradrop.x", 1, ""]])
         ada = make_world().administrator("eve")
-        assert [entry.who for entry in read(list[AuditEntry], ada.call(uris.AUDIT_READ))] == ["user bob"]
+        assert [entry.who for entry in read(list[AuditEntry], ada.call(uris.AUDIT_READ))] == ["server", "user bob"]

@@ -250,6 +250,17 @@ def test_a_half_open_session_does_not_block_the_device_that_comes_back(realm: Ga
     assert pump.serverIO.aborted
 
 
+def test_an_ended_connection_that_is_closed_already_is_not_aborted_too(realm: GatedRealm) -> None:
+    """TLS has nothing left to abort then, and raises."""
+    device = realm.device("acme.r1")
+    wire = realm.pumps[-1].serverIO
+    assert realm.result(realm.service.stockCall(names.CLOSE, [device._session_id], "enough")) == 1
+    realm.run()
+    assert wire.disconnected
+    realm.run(3)
+    assert not wire.aborted
+
+
 # Joining.
 
 
@@ -574,6 +585,103 @@ def test_the_server_itself_is_not_bound(make: Make) -> None:
     for n in range(5):
         realm.result(realm.service.stockRegister(lambda: None, f"org.paradrop.server.x{n}"))
         realm.result(realm.service.stockSubscribe(lambda: None, f"org.paradrop.acme.x{n}"))
+
+
+def test_calls_under_way_carry_a_limited_number_of_bytes(make: Make) -> None:
+    realm = make(pending_bytes=100_000)
+    device = realm.device("acme.r1", prefix=False)
+    answers: list[Deferred[str]] = []
+
+    def take(data: bytes) -> Deferred[str]:
+        answers.append(Deferred())
+        return answers[-1]
+
+    realm.result(device.stockRegister(take, "org.paradrop.acme.r1.chute.a.b"))
+    ada, bob = realm.user("ada", server="owner"), realm.user("bob", server="owner")
+    waiting = [ada.stockCall("org.paradrop.acme.r1.chute.a.b", bytes(40_000)) for _ in range(2)]
+    realm.run()
+    assert type(refused(realm, ada.stockCall("org.paradrop.acme.r1.chute.a.b", bytes(40_000)))) is TooManyAttempts
+    waiting.append(ada.stockCall("org.paradrop.acme.r1.chute.a.b", b"small"))
+    waiting.append(bob.stockCall("org.paradrop.acme.r1.chute.a.b", bytes(200_000)))  # alone
+    realm.run()
+    assert len(answers) == 4
+    answers[0].callback("done")
+    realm.run()
+    waiting.append(ada.stockCall("org.paradrop.acme.r1.chute.a.b", bytes(40_000)))
+    realm.run()
+    for answer in answers[1:]:
+        answer.callback("done")
+    assert [realm.result(each) for each in waiting] == ["done"] * 5
+
+
+def test_calls_and_events_that_wait_for_the_servers_decision_carry_no_more(make: Make) -> None:
+    realm = make(pending_bytes=100_000)
+    ada = realm.user("ada", group__field="operator")
+    undecided = RegisterOptions(force_reregister=True)
+    realm.result(realm.service.stockRegister(lambda *question: Deferred(), names.DECIDE, undecided))
+    asked = [ada.stockCall(f"org.paradrop.acme.r{n}.chutes.list", bytes(40_000)) for n in range(2)]
+    realm.run()
+    for _ in range(2):
+        assert type(refused(realm, ada.stockCall("org.paradrop.acme.r3.chutes.list", bytes(40_000)))) is TooManyAttempts
+    event = ada.stockPublish("org.paradrop.acme.r3.chute.a.b", bytes(40_000), options=ACKNOWLEDGED)
+    assert type(refused(realm, event)) is TooManyAttempts
+    for answer in asked:
+        answer.addErrback(lambda failure: None)
+    realm.run(11)
+    assert [answer.called for answer in asked] == [True] * 2
+
+
+def test_a_guest_has_few_sessions_and_little_time(make: Make) -> None:
+    realm = make(guest_sessions=2, guest_time=60)
+    for invitation in ("inv1", "inv2"):
+        realm.service.principals[invitation] = {"authid": invitation, "role": "guest", "extra": {}}
+    guests = [realm.member("inv1", ticket="inv1") for _ in range(3)]
+    assert [guest.left is None for guest in guests] == [True, True, False]
+    assert realm.member("inv2", ticket="inv2").left is None
+    guests[0].leave()
+    realm.run(3)
+    assert realm.member("inv1", ticket="inv1").left is None
+    realm.run(56)
+    assert guests[1].left is None
+    realm.run(62)
+    assert guests[1].left is not None
+    assert realm.result(realm.service.stockCall(names.SESSIONS)) == []
+
+
+def test_a_user_has_a_limited_number_of_sessions(make: Make) -> None:
+    realm = make(user_sessions=2)
+    ada = realm.user("ada")
+    others = [realm.member("ada", ada.key) for _ in range(2)]
+    assert [other.left is None for other in others] == [True, False]
+    realm.user("bob")
+    assert len(realm.result(realm.service.stockCall(names.SESSIONS))) == 3
+
+
+@pytest.mark.parametrize("kind", [message.Error, message.Yield])
+def test_nobody_answers_a_call_that_somebody_else_was_given(realm: GatedRealm, kind: type[Any]) -> None:
+    device, ada = realm.device("acme.r1", prefix=False), realm.user("ada", server="owner")
+    given: Deferred[str] = Deferred()
+    realm.result(device.stockRegister(lambda: given, "org.paradrop.acme.r1.chute.a.b"))
+    answer = ada.stockCall("org.paradrop.acme.r1.chute.a.b")
+    realm.run()
+    realm.service.principals["s3cret"] = {"authid": "inv1", "role": "guest", "extra": {}}
+    for guess in range(40):
+        guest = realm.member("inv1", ticket="s3cret")
+        if kind is message.Error:
+            forged = message.Error(message.Invocation.MESSAGE_TYPE, guess, NotFound.uri(), args=["forged"])
+        else:
+            forged = message.Yield(guess, args=["forged"])
+        guest._transport.send(forged)
+        realm.run()
+        if guest.left is not None:
+            break
+        guest.leave()
+        realm.run()
+    assert guest.left is not None
+    assert guest.left.message == "that call was not yours to answer"
+    assert ["guest", "inv1", "answer", "", 1, ""] in denials(realm)
+    given.callback("the real one")
+    assert realm.result(answer) == "the real one"
 
 
 # What is wanted of devices.

@@ -7,6 +7,7 @@ says so, and answers each line ``["uri", argument, …]`` with ``[error's URI, i
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -40,7 +41,9 @@ class Caller:
         self._command = [*before, sys.executable, __file__, str(folder)]
 
     def __enter__(self) -> Caller:
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # The tests run with a safe path (PYTHONSAFEPATH): a script's own folder is not on it.
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         assert self._line() == "joined"
         return self
 

@@ -55,8 +55,8 @@ class Upstream:
         outcome = Outcome(self.server.stockRegister(function, uri))
         assert not outcome.pending
 
-    def _role(self, session: int, user: str) -> str | None:
-        self.asked.append((session, user))
+    def _role(self, user: str) -> str | None:
+        self.asked.append(user)
         role = self.roles.get(user)
         return role.value if role is not None else None
 

@@ -54,6 +54,16 @@ def test_the_only_server_need_not_be_named() -> None:
     assert pick([SHOP, LAB], "https://shop.example:8443/") is SHOP
 
 
+def test_a_host_is_enough_when_there_is_one_server_on_it() -> None:
+    local = [KnownServer(name=f"localhost:{port}", url=f"https://localhost:{port}", user="ada") for port in (18543, 18544)]
+    assert pick([SHOP, LAB, local[0]], "localhost") is local[0]
+    assert pick([SHOP, LAB], "SHOP.example") is SHOP
+    with pytest.raises(InvalidInput, match="say one of localhost:18543, localhost:18544"):
+        pick([SHOP, *local], "localhost")
+    named = KnownServer(name="localhost", url="https://other.example:1", user="ada")
+    assert pick([*local, named], "localhost") is named
+
+
 def test_which_of_several_is_not_guessed() -> None:
     with pytest.raises(InvalidInput, match=r"--server and one of shop, lab"):
         pick([SHOP, LAB], None)

@@ -32,7 +32,7 @@ NODE = NodeInfo(
 def _offered(bench: Bench, screen: Bench) -> None:
     for one in (bench, screen):
         one.realm.offer("node.provision", lambda url, token: plain(ONLINE))
-        one.realm.offer("node.unprovision", lambda: None)
+        one.realm.offer("node.unprovision", lambda: plain(Uplink()))
         one.realm.offer("node.info", lambda: plain(NODE))
 
 
@@ -105,6 +105,14 @@ def test_leaving_from_a_script(bench: Bench) -> None:
     bench.realm.offer("node.info", lambda: plain(replace(NODE, pdid=None)))
     assert bench.run("unprovision", "--yes").out == "This device belongs to no server now.\n"
     assert json.loads(bench.run("unprovision", "--yes", "--json").out)["state"] == "not provisioned"
+
+
+def test_leaving_a_server_that_could_not_be_told_says_what_to_do_there(bench: Bench) -> None:
+    bench.realm.offer("node.unprovision", lambda: plain(Uplink(problem="the server could not be told")))
+    result = bench.run("unprovision", "--yes")
+    assert (result.code, result.out) == (0, "This device belongs to no server now.\n")
+    assert "the server could not be told; there: pdtools server remove-device acme.r1 (or claim-token" in result.err
+    assert json.loads(bench.run("unprovision", "--yes", "--json").out)["problem"] == "the server could not be told"
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,33 @@ def test_following_ends_when_the_key_is_removed(bench: Bench, logs: Logs) -> Non
     assert result.code == 77
 
 
+def test_following_ends_when_the_role_is_revoked(bench: Bench, logs: Logs) -> None:
+    asked: list[float] = []
+
+    def refuse() -> None:
+        asked.append(bench.clock.seconds())
+        raise NotPermitted("you may not call org.paradrop.acme.r1.node.info")
+
+    def revoke() -> None:
+        bench.realm.offer("node.info", refuse)
+        bench.server.lose()
+
+    bench.clock.callLater(5, revoke)
+    result = bench.run(*R1, "logs", "-f", "hello")
+    assert (result.code, len(asked)) == (77, 1)
+    assert result.err.endswith("Error: You may not use acme.r1 any more. What you may use: pdtools server devices\n")
+
+
+def test_deploying_as_a_viewer(bench: Bench, tmp_path: Path) -> None:
+    def refuse(digests: list[str]) -> None:
+        raise NotPermitted("you may not call org.paradrop.acme.r1.blobs.missing")
+
+    bench.realm.offer("blobs.missing", refuse)
+    (tmp_path / "paradrop.yaml").write_text(MANIFEST)
+    result = bench.run(*R1, "deploy", str(tmp_path))
+    assert (result.code, result.err) == (77, "Error: You may not deploy to acme.r1.\n")
+
+
 def test_following_ends_when_the_device_is_removed(bench: Bench, logs: Logs) -> None:
     def remove() -> None:
         bench.server.disconnect("acme.r1")

@@ -212,7 +212,7 @@ def test_wanted_against_actual(bench: Bench) -> None:
     bench.server.offer(f"{SERVER}wanted.list", lambda pdid: plain([WANTED, delivered]))
     assert bench.run("server", "wanted", "acme.r9").out.splitlines() == [
         "CHUTE  WANTED  STATE    BY   WHEN    CHANGE  DEVICE HAS   AS OF   REASON",
-        "hello  1.2     waiting  ada  1m ago  w-3     -            -",
+        "hello  1.2     waiting  ada  1m ago  w-3     unknown      -",
         "clock  1.2     failed   ada  1m ago  w-3     1.1 running  5s ago  no engine",
     ]
     assert json.loads(bench.run("server", "wanted", "acme.r9", "--json").out)[0]["state"] == "waiting"

@@ -19,7 +19,7 @@ from paradrop.values import Welcome
 from pdtools.device import Device
 from pdtools.fabric import Fabric
 from pdtools.known import SERVER_VARIABLE, KnownServer, Servers, pick
-from pdtools.link import staying
+from pdtools.link import BARRED, staying
 from pdtools.remote import Remote
 from pdtools.server import Server
 from pdtools.show import Show
@@ -132,7 +132,8 @@ class App:
 
     async def staying(self, work: Callable[[Fabric], Awaitable[T]]) -> T:
         """*work* on a link, and again on a new one when it is lost: see :func:`pdtools.link.staying`."""
-        return await staying(self.connect, work, self.clock, self.show.warn, self._again, self.subject)
+        barred = BARRED if self.pdid is None else 0.0
+        return await staying(self.connect, work, self.clock, self.show.warn, self._again, self.subject, barred)
 
     async def staying_at_server(self, work: Callable[[Fabric], Awaitable[T]]) -> T:
         """The same, on links to the server."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.filesize import decimal
 
-from paradrop.base.exceptions import InvalidInput
+from paradrop.base.exceptions import InvalidInput, NotPermitted
 from paradrop.manifest import parse
 from paradrop.source import read_piece, scan
 from paradrop.source.sending import send
@@ -37,7 +37,10 @@ async def deploy(app: App, folder: Path, as_json: bool) -> None:
     source = scan(folder)
 
     async def prepare(device: Device, progress: Progress) -> None:
-        count = await send(device, source.tree, source.files, read_piece, progress.sent)
+        try:
+            count = await send(device, source.tree, source.files, read_piece, progress.sent)
+        except NotPermitted as problem:  # it names a procedure that nobody has asked for by name
+            raise NotPermitted(f"You may not deploy to {app.subject}.") from problem
         progress.say(f"{manifest.name} {manifest.version}: {len(source.tree.entries)} files, {decimal(count)} sent")
 
     async def ask(device: Device) -> ChangeRecord:

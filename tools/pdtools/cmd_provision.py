@@ -57,8 +57,15 @@ async def unprovision(app: App, yes: bool, as_json: bool) -> None:
     """Let the device leave its server, and be on its own again. Its chutes go on."""
     app.only_here("Un-provisioning")
     app.confirm("Leave the server? To come back, the device needs a new claim token.", yes)
-    uplink = await app.with_device(lambda device: device.unprovision())
+
+    async def leave(device: Device) -> tuple[str | None, Uplink]:
+        return (await device.info()).pdid, await device.unprovision()
+
+    before, uplink = await app.with_device(leave)
     if as_json:
         app.show.json(uplink)
     else:
         app.show.raw("This device belongs to no server now.")
+        if uplink.problem and before:
+            remedy = f"pdtools server remove-device {before} (or claim-token for another device)"
+            app.show.warn(f"Left here, but {uplink.problem}; there: {remedy}")

@@ -98,6 +98,5 @@ class Device:
         return await self._ask(Uplink, uris.NODE_PROVISION, url, token, deadline=SLOW)
 
     async def unprovision(self) -> Uplink:
-        """Leave the server."""
-        await self.fabric.call(uris.local(uris.NODE_UNPROVISION), deadline=SLOW)
-        return (await self.info()).uplink
+        """Leave the server; the answer has a ``problem`` when the server could not be told."""
+        return await self._ask(Uplink, uris.NODE_UNPROVISION, deadline=SLOW)

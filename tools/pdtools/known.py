@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import yaml
 
@@ -55,12 +55,20 @@ def tidy(typed: str) -> str:
 
 
 def pick(known: Sequence[KnownServer], said: str | None) -> KnownServer:
-    """The server that is meant. Raises :class:`AuthenticationError` without any, :class:`InvalidInput` when it is not clear."""
+    """The server that is meant: by name, by URL, or by a host with no other server of theirs.
+
+    Raises :class:`AuthenticationError` without any, :class:`InvalidInput` when it is not clear.
+    """
     if said:
         url = tidy(said) if "://" in said or ":" in said else None
         for one in known:
             if said == one.name or url == one.url:
                 return one
+        there = [one for one in known if urlsplit(one.url).hostname == said.lower()]
+        if len(there) == 1:
+            return there[0]
+        if there:
+            raise InvalidInput(f"You know several servers at {said}: say one of {', '.join(one.name for one in there)}.")
         names = f"Known: {', '.join(one.name for one in known)}." if known else "There is none yet."
         raise AuthenticationError(f"You are not logged in to a server {said!r}. {names} See: pdtools server login")
     if not known:

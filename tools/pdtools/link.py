@@ -15,6 +15,8 @@ from pdtools.fabric import Fabric
 T = TypeVar("T")
 FIRST, LARGEST = 1.0, 10.0
 """Seconds between two attempts, doubling from the first to the largest."""
+BARRED = 10.0
+"""Seconds that a control socket may refuse links: a daemon that starts has it there for a moment before its permissions."""
 
 
 async def staying(
@@ -24,12 +26,14 @@ async def staying(
     tell: Callable[[str], None],
     again: Callable[[], Awaitable[Fabric]] | None = None,
     name: str = "the device",
+    barred: float = 0.0,
 ) -> T:
     """Do *work* on a link, and again on a new one each time the link is lost; *tell* gets a sentence about both.
 
     *work* must be able to start over: what it has seen, it keeps outside. Errors of the first connection attempt, and errors of
     *work* that a new link cannot mend, are raised. *again* makes the links after the first, where that takes more than
-    *connect*: as long as it raises :class:`Unreachable`, it is tried again. *name* is whom the link leads to.
+    *connect*: as long as it raises :class:`Unreachable`, it is tried again. *name* is whom the link leads to. *barred*: seconds
+    for which :class:`NotPermitted` is tried again as well, see :data:`BARRED`; a server means what it says.
     """
     fabric = await connect()
     while True:
@@ -42,20 +46,25 @@ async def staying(
         finally:
             await fabric.close()
         tell(f"The link to {name} is lost; trying to connect again.")
-        fabric = await _again(again or connect, clock)
+        fabric = await _again(again or connect, clock, barred)
         tell("Connected again.")
 
 
-async def _again(connect: Callable[[], Awaitable[Fabric]], clock: IReactorTime) -> Fabric:
+async def _again(connect: Callable[[], Awaitable[Fabric]], clock: IReactorTime, barred: float) -> Fabric:
     wait = backoffPolicy(FIRST, LARGEST, factor=2, jitter=lambda: 0.0)
     attempt = 0
+    refused_at: float | None = None
     while True:
         await pause(clock, wait(attempt))
         try:
             return await connect()
-        except (Unreachable, DeadlineExceeded, NotPermitted):
-            # A daemon that starts has its socket there for a moment before its permissions.
-            attempt += 1
+        except (Unreachable, DeadlineExceeded):
+            refused_at = None
+        except NotPermitted:
+            refused_at = clock.seconds() if refused_at is None else refused_at
+            if clock.seconds() - refused_at >= barred:
+                raise
+        attempt += 1
 
 
 async def pause(clock: IReactorTime, seconds: float) -> None:

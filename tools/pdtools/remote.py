@@ -97,9 +97,14 @@ class Remote:
         self._end()
 
     async def check(self) -> None:
-        """Ask the device for a sign of life. Raises :class:`Unreachable` while it, or its server, is not yet back."""
+        """Ask the device for a sign of life.
+
+        Raises :class:`Unreachable` while it, or its server, is not yet back, :class:`NotPermitted` when a role was revoked.
+        """
         try:
             await self.call(local(NODE_INFO))
+        except NotPermitted as problem:
+            raise NotPermitted(f"You may not use {self._pdid} any more. What you may use: pdtools server devices") from problem
         except NotFound as problem:
             if type(problem) is not NotFound:
                 raise

@@ -100,7 +100,7 @@ def wanted(known: Sequence[Wanted], now: float) -> Table:
             Text(one.by or NOTHING),
             _ago(one.at, now),
             Text(one.change or NOTHING),
-            safe(one.actual or NOTHING),
+            safe(one.actual or NOTHING) if one.actual_at is not None else Text("unknown", style="quiet"),
             _ago(one.actual_at, now),
             *([safe(one.reason.partition("\n")[0])] if reason else []),
         )

@@ -16,7 +16,7 @@ from crossbar.router.protocol import (
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.python.failure import Failure
 
-from paradrop.routing.connections import Bounded, BoundedStrings, unsent
+from paradrop.routing.connections import Bounded, BoundedMessages, BoundedStrings, unsent
 from paradrop.routing.notices import Notices, PeerLog
 from paradropd.web.limiter import network
 
@@ -85,7 +85,7 @@ class RawSocketFactory(WampRawSocketServerFactory):
             protocol.drop()
 
 
-class WebSocketProtocol(_Bounded, WampWebSocketServerProtocol):
+class WebSocketProtocol(_Bounded, BoundedMessages, WampWebSocketServerProtocol):
     """One WebSocket connection."""
 
     address = ""
@@ -93,10 +93,6 @@ class WebSocketProtocol(_Bounded, WampWebSocketServerProtocol):
     def stranger(self) -> bool:
         """Whether nobody has logged in by this connection."""
         return self._session is None or self._session.peer is None
-
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        super().sendData(data, sync, chopsize)
-        self.check_unsent()
 
     def connectionLost(self, reason: Failure) -> None:
         self.factory.connected.pop(self, None)

@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IDelayedCall
 from paradrop import uris
 from paradrop.base.exceptions import ParadropException
 from paradrop.permissions import Permission, Person, Role
+from paradrop.routing.answers import is_forged
 from paradrop.routing.notices import SHOWN, Notices, PeerLog
 from paradrop.routing.quota import Quota
 from paradrop.values import ProcedureInfo
@@ -141,7 +142,10 @@ class _PeerSession(RouterSession):
         # there are none here.
         if getattr(msg, "forward_for", None):
             msg.forward_for = None
-        if self._session_id is not None and (refusal := self.quota.refusal(self, msg)) is not None:
+        if self._session_id is not None and is_forged(self._router, self, msg):
+            self.log.warn("it answered a call that it was not given, and is dropped")
+            self._transport.drop()
+        elif self._session_id is not None and (refusal := self.quota.refusal(self, msg, self._transport.received)) is not None:
             self._transport.send(refusal)
         else:
             super().onMessage(msg)

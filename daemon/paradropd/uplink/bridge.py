@@ -133,7 +133,7 @@ class Bridge:
         uplink = self._uplink
         if uplink is None or details.caller is None:
             raise NotPermitted(f"nobody knows who calls {border.upwards(here, self.pdid)}")
-        answer = await uplink.stockCall(uris.SERVER_ROLE, details.caller, details.caller_authid)
+        answer = await uplink.stockCall(uris.SERVER_ROLE, details.caller_authid)
         role = Role(answer) if answer in list(Role) else None
         if uplink is self._uplink:
             self._roles.put(details.caller, role)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
 from itertools import count
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from paradrop import claim, uris
+from paradrop.base.cxbr import BaseSession
 from paradrop.base.exceptions import (
     AuthenticationError,
     Conflict,
@@ -42,7 +44,12 @@ from paradropd.uplink.state import Happened
 log = Logger(namespace="paradropd.uplink")
 
 LEAVING = 5.0
-"""Seconds that a server has for taking note that the device leaves; it is left anyway."""
+"""Seconds that a lost link has for coming back, and then the server for taking note that the device leaves. It leaves anyway."""
+
+LOOK = 0.2
+"""Seconds between two looks whether the link is back."""
+
+NOT_TOLD = "the server could not be told"
 
 GIVEN_UP = (InvitationRefused, AuthenticationError, InvalidInput, PdidError, PdidExclusionError, Conflict)
 """Errors of a claim that the same claim would meet again."""
@@ -162,7 +169,7 @@ class UplinkService:
         return await self._alone(self._provision(claim.normal(url), url, address, Token.read(token)))
 
     async def unprovision(self) -> Uplink:
-        """Leave the server, and be a device alone again; the server is told when there is a link."""
+        """Leave the server, and be a device alone again. The answer has a ``problem`` when the server could not be told."""
         return await self._alone(self._unprovision())
 
     async def _alone(self, work: Coroutine[Any, Any, Uplink]) -> Uplink:
@@ -215,12 +222,12 @@ class UplinkService:
     async def _unprovision(self) -> Uplink:
         if not self._identity.provisioned():
             return self.status
-        await self._tell_server()
+        told = await self._tell_server()
         self._identity.unprovision()
         await self._end()
         places.forget_all(self._identity)
         self._say(Uplink())
-        return self.status
+        return self.status if told else replace(self.status, problem=NOT_TOLD)
 
     async def claim(self, url: str, token: str) -> None:
         """Provision the device as soon as the server can be reached, unless it is provisioned already: a unit file says the same
@@ -250,18 +257,33 @@ class UplinkService:
                 log.warn("not claimed yet: {problem}", problem=problem)
             await deferLater(self._reactor, delay_after(attempt))
 
-    async def _tell_server(self) -> None:
-        session = self._bridge.uplink if self._bridge is not None else None
-        if session is None:
-            log.warn("the server is not told that this device leaves: there is no link")
-            return
+    async def _tell_server(self) -> bool:
+        """Whether the server knows now that this device leaves."""
+        session: BaseSession | None = None
         try:
+            session = await self._linked()
+            if session is None:
+                log.warn("the server is not told that this device leaves: there is no link")
+                return False
             await session.stockCall(uris.DEVICES_LEFT, options=CallOptions(timeout=LEAVING))
-        except (ParadropException, ApplicationError) as problem:
+            return True
+        except Unreachable as problem:
             # Most of the time it is the link that the server closes, as soon as it has forgotten the key.
             log.info("leaving the server: {problem}", problem=problem)
+            return session is not None and not session.is_attached()
+        except (ParadropException, ApplicationError) as problem:
+            log.warn("the server has not taken note that this device leaves: {problem}", problem=problem)
         except CancelledError:
             log.info("the server has not answered yet, and is left")
+        return False
+
+    async def _linked(self) -> BaseSession | None:
+        """The session at the server; one that is lost has a moment to come back. A server that refuses it will go on to."""
+        for _ in range(round(LEAVING / LOOK)):
+            if self._bridge is None or self._bridge.uplink is not None or self.status.state is not UplinkState.CONNECTING:
+                break
+            await deferLater(self._reactor, LOOK)
+        return self._bridge.uplink if self._bridge is not None else None
 
     async def _begin(self) -> None:
         info, place = self._identity.info, places.taken(self._identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from paradrop import uris
 from paradrop.permissions import Permission
@@ -30,8 +30,9 @@ class DevicesApi:
         inviter: Inviter,
         revoking: Revoking,
         forget: Callable[[str], None],
+        key_of: Callable[[int | None], Awaitable[str]],
     ) -> None:
-        """*forget*: told each device that is none any more."""
+        """*key_of*: the public key by which a session came in. *forget*: told each device that is none any more."""
         self._registry = registry
         self._presence = presence
         self._wanted = wanted
@@ -39,6 +40,7 @@ class DevicesApi:
         self._inviter = inviter
         self._revoking = revoking
         self._forget = forget
+        self._key_of = key_of
 
     @procedure(uris.DEVICES_LIST, Permission.VIEW)
     async def list(self, caller: Caller) -> list[Device]:
@@ -71,12 +73,13 @@ class DevicesApi:
     async def invite(self, caller: Caller, pdid: str, lifetime: float = DEVICE_LIFETIME) -> Invitation:
         """A claim token. Until it is used, whoever has that place now keeps it."""
         caller.device(self._registry.directory, pdid, Permission.ADMINISTER)
-        return await self._inviter.invite(InvitationKind.DEVICE, pdid, lifetime)
+        return await self._inviter.invite(InvitationKind.DEVICE, pdid, lifetime, caller)
 
     @procedure(uris.DEVICES_LEFT, Permission.VIEW)
     async def left(self, caller: Caller) -> None:
         """The calling device goes: its key is good for nothing any more."""
-        await self._registry.forget_device_key(caller.pdid)
+        # Its own one: meanwhile another device may have taken the place.
+        await self._registry.forget_device_key(caller.pdid, await self._key_of(caller.session))
         self._notices.device(caller.pdid)
         self._revoking.devices([caller.pdid], f"{caller.pdid} has left", caller)
 

@@ -44,16 +44,15 @@ class GroupsApi:
 
     @procedure(uris.GROUPS_JOIN, Permission.ADMINISTER)
     async def join(self, caller: Caller, group: str, pdid: str) -> None:
-        await self._registry.join_group(group, pdid)
-        self._changed(caller, pdid)
+        if await self._registry.join_group(group, pdid):
+            self._revoking.devices([pdid], "its groups have changed", caller)
+            self._notices.device(pdid)
+        else:
+            self._revoking.outdated()  # an answer may have been lost, with the session still to be ended
 
     @procedure(uris.GROUPS_LEAVE, Permission.ADMINISTER)
     async def leave(self, caller: Caller, group: str, pdid: str) -> None:
         affected = await self._registry.leave_group(group, pdid)
         # The router asks at a subscription, and not again: whoever listened to it by the group must subscribe anew.
         self._revoking.affected(affected, f"{pdid} has left the group {group}", caller)
-        self._notices.device(pdid)
-
-    def _changed(self, caller: Caller, pdid: str) -> None:
-        self._revoking.devices([pdid], "its groups have changed", caller)
         self._notices.device(pdid)

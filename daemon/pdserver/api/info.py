@@ -45,8 +45,8 @@ class AccessApi:
         self._directory = directory
 
     @procedure(uris.SERVER_ROLE, Permission.VIEW)
-    async def role(self, caller: Caller, session: int, user: str) -> str | None:
-        """For the calling device: *session* is what it knows its caller by, and *user* whom the node says that is."""
+    async def role(self, caller: Caller, user: str) -> str | None:
+        """For the calling device: *user* is whom the node says its caller is."""
         device, known = self._directory.device(caller.pdid), self._directory.user(user)
         role = known.peer.role_on(device.peer) if device is not None and known is not None else None
         return role.value if role is not None else None

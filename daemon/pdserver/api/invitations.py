@@ -29,11 +29,11 @@ class Inviter:
         self._url = url
         self._authority = authority
 
-    async def invite(self, kind: InvitationKind, subject: str, lifetime: float) -> Invitation:
+    async def invite(self, kind: InvitationKind, subject: str, lifetime: float, by: Caller) -> Invitation:
         """Raises :class:`InvalidInput`, and what the registry does."""
         if not SHORTEST <= lifetime <= LONGEST:
             raise InvalidInput(f"lifetime is from {SHORTEST:g} to {LONGEST:g} seconds")
-        return self.shown(await self._registry.invite(kind, subject, lifetime))
+        return self.shown(await self._registry.invite(kind, subject, lifetime, by.name))
 
     def shown(self, issued: IssuedInvitation) -> Invitation:
         token = str(Token(issued.id, issued.secret, self._authority))

@@ -34,13 +34,13 @@ class UsersApi:
     @procedure(uris.USERS_ADD, Permission.ADMINISTER)
     async def add(self, caller: Caller, name: str, lifetime: float = LOGIN_LIFETIME) -> Invitation:
         await self._registry.add_user(name)
-        return await self._inviter.invite(InvitationKind.USER, name, lifetime)
+        return await self._inviter.invite(InvitationKind.USER, name, lifetime, caller)
 
     @procedure(uris.USERS_INVITE, Permission.ADMINISTER)
     async def invite(self, caller: Caller, name: str, lifetime: float = LOGIN_LIFETIME) -> Invitation:
         """Everybody may have one for another key of their own."""
         _demand_oneself(caller, name)
-        return await self._inviter.invite(InvitationKind.USER, name, lifetime)
+        return await self._inviter.invite(InvitationKind.USER, name, lifetime, caller)
 
     @procedure(uris.USERS_REMOVE, Permission.ADMINISTER)
     async def remove(self, caller: Caller, name: str) -> None:
@@ -59,8 +59,10 @@ class UsersApi:
         self._demand_owner(caller, scope)
         if role not in builtins.list(Role):
             raise InvalidInput(f"a role is one of {', '.join(Role)}")
-        await self._registry.grant(name, scope, Role(role))
-        self._revoking.users([name], "what is granted to you has changed", caller)
+        if await self._registry.grant(name, scope, Role(role)):
+            self._revoking.users([name], "what is granted to you has changed", caller)
+        else:
+            self._revoking.outdated()  # an answer may have been lost, with the sessions still to be ended
 
     @procedure(uris.USERS_REVOKE, Permission.ADMINISTER)
     async def revoke(self, caller: Caller, name: str, scope: str) -> None:

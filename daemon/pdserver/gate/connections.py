@@ -15,7 +15,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.python.failure import Failure
 
 from paradrop.base._links import keep_alive
-from paradrop.routing.connections import BoundedStrings, Patient, unsent
+from paradrop.routing.connections import BoundedMessages, BoundedStrings, Patient, unsent
 from paradrop.routing.notices import Notices, PeerLog
 from pdserver.gate.settings import GateSettings
 from pdserver.gate.strangers import Strangers
@@ -95,7 +95,7 @@ class RawSocketProtocol(_Bounded, BoundedStrings, WampRawSocketServerProtocol):
     """One RawSocket connection, alone or behind the universal transport's first byte."""
 
 
-class WebSocketProtocol(_Bounded, WampWebSocketServerProtocol):
+class WebSocketProtocol(_Bounded, BoundedMessages, WampWebSocketServerProtocol):
     """One WebSocket connection."""
 
     def onMessageBegin(self, isBinary: bool) -> None:
@@ -105,10 +105,6 @@ class WebSocketProtocol(_Bounded, WampWebSocketServerProtocol):
     def onMessageEnd(self) -> None:
         self.ended()
         super().onMessageEnd()
-
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        super().sendData(data, sync, chopsize)
-        self.check_unsent()
 
     def connectionLost(self, reason: Failure) -> None:
         self.ended()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pdserver.access import DevicePeer, Peer, candidates
+from pdserver.access import DevicePeer, GuestPeer, Peer, UserPeer, candidates
 
 
 class Joined(Protocol):
@@ -24,11 +25,14 @@ class Fleet:
         self.sessions: dict[int, Any] = {}
         self.devices: dict[str, Any] = {}
         self.online: set[str] = set()
+        self._people: Counter[tuple[str, str]] = Counter()
 
     def joined(self, session: Joined) -> Any:
         """Returns the older session of the same device, if there is one: the newest wins, because the older may be half-open."""
         assert session._session_id is not None
         self.sessions[session._session_id] = session
+        if (person := _person(session.peer)) is not None:
+            self._people[person] += 1
         if not isinstance(session.peer, DevicePeer):
             return None
         older = self.devices.get(session.peer.pdid)
@@ -38,10 +42,19 @@ class Fleet:
         return older
 
     def left(self, session: Joined, session_id: int) -> None:
-        self.sessions.pop(session_id, None)
+        person = _person(session.peer)
+        if self.sessions.pop(session_id, None) is not None and person is not None:
+            self._people[person] -= 1
+            if not self._people[person]:
+                del self._people[person]
         if isinstance(session.peer, DevicePeer) and self.devices.get(session.peer.pdid) is session:
             del self.devices[session.peer.pdid]
             self._offline(session.peer.pdid)
+
+    def count(self, peer: Peer | None) -> int:
+        """How many sessions that user or guest has."""
+        person = _person(peer)
+        return 0 if person is None else self._people[person]
 
     def registered(self, session: Joined, there: bool) -> None:
         """Whether *session*, a device's, has its whole prefix registered now."""
@@ -68,3 +81,12 @@ class Fleet:
         if pdid in self.online:
             self.online.discard(pdid)
             self._presence(pdid, False)
+
+
+def _person(peer: Peer | None) -> tuple[str, str] | None:
+    match peer:
+        case UserPeer():
+            return "user", peer.name
+        case GuestPeer():
+            return "guest", peer.invitation
+    return None

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
 
 from paradrop.base.exceptions import TooManyAttempts
 from paradrop.routing.notices import Notices
@@ -45,6 +46,7 @@ class Guard:
         self.fleet = Fleet(self._present)
         self.relay = Relay(clock, Demand(), lambda: self.fleet.online, want, settings.coalesce)
         self.strangers = Strangers(clock, settings.patience, settings.strangers, settings.stranger_bytes, self._dropped)
+        self._guests: dict[Any, IDelayedCall] = {}
         self._decide = decide
         self._presence = presence
 
@@ -57,9 +59,26 @@ class Guard:
             older = self.fleet.joined(session)
             if older is not None:
                 older.end("wamp.close.killed", "the same device has joined again")
+            self._bound(session)
+
+    def _bound(self, session: Any) -> None:
+        """People and guests do not replace themselves, so that the newest has to go when there are too many."""
+        if isinstance(session.peer, access.DevicePeer):
+            return
+        guest = isinstance(session.peer, access.GuestPeer)
+        most = self.settings.guest_sessions if guest else self.settings.user_sessions
+        if self.fleet.count(session.peer) > most:
+            self.denied(session._authrole, session._authid, "login", "", f"{most} sessions are open already")
+            session.end("wamp.close.killed", f"you have {most} sessions already; close one of them")
+        elif guest:
+            ended = "wamp.close.killed", "an invitation is accepted at once, or later by another session"
+            self._guests[session] = self.clock.callLater(self.settings.guest_time, session.end, *ended)
 
     def left(self, session: Any, session_id: int) -> None:
         self.fleet.left(session, session_id)
+        due = self._guests.pop(session, None)
+        if due is not None and due.active():
+            due.cancel()
 
     def close(self, sessions: list[int], reason: str) -> int:
         """End those sessions at once. Returns how many there were."""
@@ -77,14 +96,15 @@ class Guard:
         return ensureDeferred(self._ask(session, action, uri, match))
 
     async def _ask(self, session: Any, action: str, uri: str, match: str) -> dict[str, bool]:
-        if session.asking >= self.settings.decisions:
+        if len(session.asking) >= self.settings.decisions:
             raise TooManyAttempts(f"a session may ask {self.settings.decisions} things of devices that are away at a time")
         joined_as = session._session_id
-        session.asking += 1
+        asked = object() if session.current is None else session.current
+        session.asking[id(asked)] = asked
         try:
             allow = await self._decide(session._authrole, session._authid, action, uri, match) is True
         finally:
-            session.asking -= 1
+            session.asking.pop(id(asked), None)
         if session._session_id != joined_as:
             allow = False  # it has left since: the router would keep what it is given for it
         elif not allow:
@@ -101,6 +121,8 @@ class Guard:
 
     def stop(self) -> None:
         """Leave no timer behind."""
+        while self._guests:
+            self._guests.popitem()[1].cancel()
         self.strangers.stop()
         self.relay.stop()
 

@@ -13,11 +13,13 @@ from autobahn.wamp.types import Deny
 from crossbar.router.session import RouterSession
 from nacl.encoding import HexEncoder
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
 
-from paradrop.base.exceptions import ERROR_PREFIX
+from paradrop.base.exceptions import ERROR_PREFIX, TooManyAttempts
+from paradrop.routing.answers import is_forged
 from paradrop.routing.quota import error
 from paradrop.uris import device_space
-from pdserver.access import DevicePeer, Peer, ServerPeer, harmless, may, peer_of
+from pdserver.access import DevicePeer, Peer, ServerPeer, UserPeer, harmless, may, peer_of
 from pdserver.gate.forwarding import origin
 
 if TYPE_CHECKING:
@@ -48,12 +50,15 @@ class GuardedSession(RouterSession):
     _last: type[Any] | None = None
     _ended = False
     _listens: set[tuple[str, str]] | None = None
-    asking = 0
-    """Questions to the server that have no answer yet."""
+    current: Any = None
+    """The message that is being looked at."""
+    _abort: IDelayedCall | None = None
 
     def __init__(self, guard: Guard, router_factory: Any) -> None:
         super().__init__(router_factory)
         self._guard = guard
+        self.asking: dict[int, Any] = {}
+        """Messages, by identity, about which the server is asked and has not answered yet."""
 
     def onOpen(self, transport: Any) -> None:
         super().onOpen(transport)
@@ -112,8 +117,14 @@ class GuardedSession(RouterSession):
             msg.forward_for = origin(msg.forward_for, self._session_id, self._authid) if speaks else None
         if isinstance(self.peer, ServerPeer):
             super().onMessage(msg)
+        elif is_forged(self._router, self, msg):
+            self._guard.denied_to(self, "answer", "")
+            self.end("wamp.error.protocol_violation", "that call was not yours to answer")
+            return
         elif not self._refused(kind, msg):
+            self.current = msg
             super().onMessage(msg)
+            self.current = None
             if kind in _BOOKED:
                 self._book(kind, msg)
         if kind is message.Goodbye:
@@ -128,11 +139,19 @@ class GuardedSession(RouterSession):
             if not msg.acknowledge:
                 return True
             refusal = error(msg, ApplicationError.NOT_AUTHORIZED, f"you may not publish to {msg.topic}")
+        elif kind is message.Publish and isinstance(self.peer, UserPeer) and self._is_too_much(msg):
+            # What a person publishes may have to wait for the server's decision, as a call.
+            if not msg.acknowledge:
+                return True
+            refusal = error(msg, TooManyAttempts.uri(), "too much is under way; wait for an answer")
         else:
-            refusal = self._guard.quota.refusal(self, msg)
+            refusal = self._guard.quota.refusal(self, msg, self._transport.received, self.asking)
         if refusal is not None:
             self._transport.send(refusal)
         return refusal is not None
+
+    def _is_too_much(self, msg: Any) -> bool:
+        return self._guard.quota.is_too_much(self, msg, self._transport.received, self.asking)
 
     def _may(self, action: str, uri: str, msg: Any) -> bool:
         options = msg.marshal_options()
@@ -180,7 +199,7 @@ class GuardedSession(RouterSession):
         if transport.isOpen():
             transport.send(message.Goodbye(reason, sentence))
             transport.close()
-        self._guard.clock.callLater(GOODBYE, transport.transport.abortConnection)
+            self._abort = self._guard.clock.callLater(GOODBYE, transport.transport.abortConnection)
 
     def onLeave(self, details: Any) -> None:
         # After a proper goodbye the id is gone already.
@@ -192,6 +211,8 @@ class GuardedSession(RouterSession):
 
     def onClose(self, wasClean: bool) -> None:
         if self._ended:
+            if self._abort is not None and self._abort.active():
+                self._abort.cancel()  # the connection is gone
             return
         self._ended = True
         super().onClose(wasClean)

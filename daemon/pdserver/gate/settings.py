@@ -30,6 +30,14 @@ class GateSettings:
     """Of a session at a time."""
     pending: int = 1000
     """Calls of a session that have no answer yet."""
+    pending_bytes: int = 16 << 20
+    """What these may carry together."""
+    guest_sessions: int = 8
+    """Of one invitation at a time: whoever lost the answer comes back while the first connection still looks alive."""
+    guest_time: float = 60.0
+    """Seconds that a guest has for accepting the invitation."""
+    user_sessions: int = 200
+    """Of one user at a time."""
     decisions: int = 100
     """Questions about devices that are not connected, of a session at a time."""
     coalesce: float = 0.1
@@ -40,6 +48,7 @@ class GateSettings:
         """Of one session."""
         return Limits(
             pending=self.pending,
+            pending_bytes=self.pending_bytes,
             kept=self.registrations + self.subscriptions,
             registrations=self.registrations,
             subscriptions=self.subscriptions,

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
+from paradrop import uris
 from paradrop.base.exceptions import Conflict, DeviceNotFoundException, InvalidInput, InvitationRefused, ModelNotFound
-from paradrop.permissions import Role
+from paradrop.permissions import Permission, Role, grants
 from pdserver.access import EVERYTHING
-from pdserver.registry import devices, invitations, people, schema
+from pdserver.gate.names import WampRole
+from pdserver.registry import audit, devices, invitations, people, schema
 from pdserver.registry.names import check_key, check_name, clean, shown
-from pdserver.registry.records import Accepted, DeviceRecord, InvitationKind, IssuedInvitation, UserRecord
+from pdserver.registry.records import Accepted, DeviceRecord, InvitationKind, IssuedInvitation, NewAuditEntry, UserRecord
 
 LONGEST_LABEL = 64
 
 
-def invite(connection: Connection, kind: InvitationKind, subject: str, lifetime: float, now: float) -> IssuedInvitation:
+def invite(
+    connection: Connection, kind: InvitationKind, subject: str, lifetime: float, now: float, by: str | None = None
+) -> IssuedInvitation:
+    """*by*: the user who gives it; ``None`` is the server itself."""
     match kind:
         case InvitationKind.DEVICE:
             devices.require(connection, subject)
@@ -25,7 +30,7 @@ def invite(connection: Connection, kind: InvitationKind, subject: str, lifetime:
             people.require(connection, subject)
         case _:
             raise InvalidInput(f"{shown(kind)} is no kind of invitation")
-    return invitations.issue(connection, kind, subject, lifetime, now)
+    return invitations.issue(connection, kind, subject, lifetime, now, by)
 
 
 def first_administrator(
@@ -40,7 +45,10 @@ def first_administrator(
             people.add(connection, who, now)
         people.grant(connection, who, EVERYTHING, Role.OWNER)
     invitations.void(connection, InvitationKind.USER, who)
-    return people.get(connection, who), invitations.issue(connection, InvitationKind.USER, who, lifetime, now)
+    action = uris.USERS_INVITE if there else uris.USERS_ADD
+    done = NewAuditEntry(who=WampRole.SERVER, action=action.removeprefix(uris.SERVER), what=who, allowed=True)
+    audit.add(connection, [done], now)
+    return people.get(connection, who), invitations.issue(connection, InvitationKind.USER, who, lifetime, now, None)
 
 
 def accept(
@@ -62,6 +70,7 @@ def accept(
             return Accepted(kind=kind, subject=subject, public_key=public_key, again=True), record
         raise InvitationRefused("that token was used already; a token works once")
     invitations.check_age(row, now)
+    _check_issuer(connection, row.issuer, record)
     same_key = select(schema.keys.c.public_key).where(schema.keys.c.public_key == public_key)
     if not theirs and connection.scalar(same_key) is not None:
         raise Conflict("that key is somebody else's: make a new one")
@@ -76,6 +85,25 @@ def accept(
         people.add_key(connection, subject, public_key, clean(label, LONGEST_LABEL), now)
     accepted = Accepted(kind=kind, subject=subject, public_key=public_key, replaced=replaced)
     return accepted, _subject(connection, kind, subject)
+
+
+def _check_issuer(connection: Connection, issuer: str | None, subject: DeviceRecord | UserRecord) -> None:
+    """Whoever gave the invitation must still be one who may give it: an invitation outlives no right.
+
+    Raises :class:`InvitationRefused`.
+    """
+    if issuer is None:
+        return
+    if people.known(connection, issuer):
+        peer = people.get(connection, issuer).peer
+        if isinstance(subject, DeviceRecord):
+            role = peer.role_on(subject.peer)
+            may = role is not None and grants(role, Permission.ADMINISTER)
+        else:
+            may = peer.administrator or issuer == subject.name
+        if may:
+            return
+    raise InvitationRefused("that token is not good any more: whoever gave it may not do so now")
 
 
 def _subject(connection: Connection, kind: InvitationKind, subject: str) -> DeviceRecord | UserRecord:

@@ -58,9 +58,11 @@ def reached_by(connection: Connection, names: Iterable[str]) -> Affected:
     )
 
 
-def forget_key(connection: Connection, pdid: str) -> DeviceRecord:
+def forget_key(connection: Connection, pdid: str, public_key: str | None = None) -> DeviceRecord:
+    """That key, if the device still has it; ``None`` is whichever it has."""
     require(connection, pdid)
-    connection.execute(delete(keys).where(keys.c.pdid == pdid))
+    which = keys.c.pdid == pdid
+    connection.execute(delete(keys).where(which if public_key is None else which & (keys.c.public_key == public_key)))
     return get(connection, pdid)
 
 

@@ -28,12 +28,14 @@ def remove(connection: Connection, name: str) -> Affected:
     return affected
 
 
-def join(connection: Connection, name: str, pdid: str) -> DeviceRecord:
+def join(connection: Connection, name: str, pdid: str) -> tuple[DeviceRecord, bool]:
+    """Together with whether that changed anything."""
     require(connection, name)
     record = devices.get(connection, pdid)
-    if name not in record.groups:
-        connection.execute(insert(memberships).values(group_name=name, pdid=pdid))
-    return devices.get(connection, pdid)
+    if name in record.groups:
+        return record, False
+    connection.execute(insert(memberships).values(group_name=name, pdid=pdid))
+    return devices.get(connection, pdid), True
 
 
 def leave(connection: Connection, name: str, pdid: str) -> tuple[DeviceRecord, Affected]:

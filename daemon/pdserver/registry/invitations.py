@@ -18,13 +18,17 @@ from pdserver.registry.schema import invitations
 SECRET_BYTES = 32
 KEPT = 30 * 86400.0
 """Seconds for which an invitation is kept after it expired: as long, a device whose answer was lost may ask again."""
+MOST_OPEN = 20
+"""Invitations of one subject that nobody has used yet: everybody may make them for themselves, and each is a row."""
 
 UNKNOWN = "that token is not good: this server has issued no such token"
 """For an unknown id and a wrong secret alike: trying tells nobody which ids there are."""
 
 
-def issue(connection: Connection, kind: InvitationKind, subject: str, lifetime: float, now: float) -> IssuedInvitation:
-    """For a *subject* that there is."""
+def issue(
+    connection: Connection, kind: InvitationKind, subject: str, lifetime: float, now: float, by: str | None
+) -> IssuedInvitation:
+    """For a *subject* that there is. *by*: the user who gives it; ``None`` is the server itself."""
     expires = now + check_lifetime(lifetime)
     connection.execute(delete(invitations).where(invitations.c.expires < now - KEPT))
     # The id is a name that stands in logs and in "authid"; the secret is what opens.
@@ -35,8 +39,9 @@ def issue(connection: Connection, kind: InvitationKind, subject: str, lifetime: 
         secret=secrets.token_urlsafe(SECRET_BYTES),
         expires=expires,
     )
-    row = {"id": made.id, "kind": kind.value, "subject": subject, "secret_hash": _hash(made.secret)}
+    row = {"id": made.id, "kind": kind.value, "subject": subject, "issuer": by, "secret_hash": _hash(made.secret)}
     connection.execute(insert(invitations), {**row, "created": now, "expires": expires, "used": None, "used_by": None})
+    _keep_newest(connection, kind, subject)
     return made
 
 
@@ -49,6 +54,18 @@ def void_open(connection: Connection, kind: InvitationKind, subject: str) -> Non
     """Forget those of *subject* that nobody has used; who used one may still ask again."""
     theirs = (invitations.c.kind == kind.value) & (invitations.c.subject == subject)
     connection.execute(delete(invitations).where(theirs, invitations.c.used.is_(None)))
+
+
+def void_issued(connection: Connection, name: str) -> None:
+    """Forget those that the user *name* has given to anybody, and that nobody has used."""
+    connection.execute(delete(invitations).where(invitations.c.issuer == name, invitations.c.used.is_(None)))
+
+
+def _keep_newest(connection: Connection, kind: InvitationKind, subject: str) -> None:
+    open_ones = (invitations.c.kind == kind.value) & (invitations.c.subject == subject) & invitations.c.used.is_(None)
+    newest = select(invitations.c.id).where(open_ones).order_by(invitations.c.created.desc(), invitations.c.expires.desc())
+    too_old = list(connection.scalars(newest.offset(MOST_OPEN)))
+    connection.execute(delete(invitations).where(invitations.c.id.in_(too_old)))
 
 
 def check(connection: Connection, id: str, secret: str, now: float) -> InvitationRecord:

@@ -28,6 +28,7 @@ def remove(connection: Connection, name: str) -> None:
     require(connection, name)
     before = administrators(connection)
     invitations.void(connection, InvitationKind.USER, name)
+    invitations.void_issued(connection, name)
     connection.execute(delete(users).where(users.c.name == name))
     _check_administrators(before, administrators(connection))
 
@@ -40,22 +41,29 @@ def forget_key(connection: Connection, name: str, public_key: str) -> UserRecord
     connection.execute(delete(keys).where(keys.c.public_key == public_key))
     # Whoever had the key could ask for a login code, and come back by that.
     invitations.void_open(connection, InvitationKind.USER, name)
+    invitations.void_issued(connection, name)
     _check_administrators(before, administrators(connection))
     return get(connection, name)
 
 
-def grant(connection: Connection, name: str, scope: str, role: Role) -> UserRecord:
+def grant(connection: Connection, name: str, scope: str, role: Role) -> tuple[UserRecord, bool]:
+    """Together with whether that changed anything."""
     require(connection, name)
     kind, subject = read_scope(scope)
     if kind == "device":
         devices.require(connection, subject)
     elif kind == "group":
         groups.require(connection, subject)
+    record, role = get(connection, name), _role(role)
+    if record.grants.get(scope) is role:
+        return record, False
     before = administrators(connection)
+    if record.grants.get(scope) is Role.OWNER:
+        invitations.void_issued(connection, name)  # who owned it could give places on it away
     connection.execute(delete(grants).where(grants.c.user_name == name, grants.c.scope == scope))
-    connection.execute(insert(grants).values(user_name=name, scope=scope, role=_role(role).value))
+    connection.execute(insert(grants).values(user_name=name, scope=scope, role=role.value))
     _check_administrators(before, administrators(connection))
-    return get(connection, name)
+    return get(connection, name), True
 
 
 def revoke(connection: Connection, name: str, scope: str) -> UserRecord:
@@ -64,6 +72,7 @@ def revoke(connection: Connection, name: str, scope: str) -> UserRecord:
     before = administrators(connection)
     if scope not in get(connection, name).grants:
         raise ModelNotFound(f"nothing is granted to {name!r} on {shown(scope)}")
+    invitations.void_issued(connection, name)
     connection.execute(delete(grants).where(grants.c.user_name == name, grants.c.scope == scope))
     _check_administrators(before, administrators(connection))
     return get(connection, name)

@@ -148,7 +148,7 @@ class WantedRecord:
     chute: str
     version: str
     tree: Mapping[str, Any]
-    """A :class:`paradrop.values.SourceTree` as plain data."""
+    """A :class:`paradrop.values.SourceTree` as plain data; empty in lists, and when it does not wait any more."""
     digest: str
     by: str
     at: float

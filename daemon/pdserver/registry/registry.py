@@ -81,9 +81,12 @@ class Registry:
         """With its key, its invitations, its wanted state and what was granted on it. Raises :class:`DeviceNotFoundException`."""
         return await self._changes.make(partial(devices.remove, pdid=pdid), lambda _: self.directory.drop_device(pdid))
 
-    async def forget_device_key(self, pdid: str) -> None:
-        """The place is free for another claim. Raises :class:`DeviceNotFoundException`."""
-        await self._changes.make(partial(devices.forget_key, pdid=pdid), self.directory.put_device)
+    async def forget_device_key(self, pdid: str, public_key: str | None = None) -> None:
+        """The place is free for another claim. With *public_key*, only if that is still its key.
+
+        Raises :class:`DeviceNotFoundException`.
+        """
+        await self._changes.make(partial(devices.forget_key, pdid=pdid, public_key=public_key), self.directory.put_device)
 
     async def seen(self, times: Mapping[str, float]) -> None:
         """When devices were last online, many at once; those that are not known any more are passed over."""
@@ -105,10 +108,14 @@ class Registry:
         work = partial(people.forget_key, name=name, public_key=public_key)
         await self._changes.make(work, self.directory.put_user)
 
-    async def grant(self, user: str, scope: str, role: Role) -> None:
-        """Instead of what was granted there before. Raises :class:`InvalidInput` or :class:`PdidError` for a scope that is none,
-        :class:`ModelNotFound`, :class:`DeviceNotFoundException`; :class:`Conflict` when it makes the last administrator less."""
-        await self._changes.make(partial(people.grant, name=user, scope=scope, role=role), self.directory.put_user)
+    async def grant(self, user: str, scope: str, role: Role) -> bool:
+        """Instead of what was granted there before; ``False`` when it was just that.
+
+        Raises :class:`InvalidInput` or :class:`PdidError` for a scope that is none, :class:`ModelNotFound`,
+        :class:`DeviceNotFoundException`; :class:`Conflict` when it makes the last administrator less.
+        """
+        work = partial(people.grant, name=user, scope=scope, role=role)
+        return (await self._changes.make(work, lambda done: self.directory.put_user(done[0])))[1]
 
     async def revoke(self, user: str, scope: str) -> None:
         """Raises :class:`ModelNotFound` when nothing is granted there; :class:`Conflict` for the last administrator."""
@@ -134,9 +141,10 @@ class Registry:
         """With what was granted on it; its devices stay. Raises :class:`ModelNotFound`."""
         return await self._changes.make(partial(groups.remove, name=name), lambda _: self.directory.drop_group(name))
 
-    async def join_group(self, group: str, pdid: str) -> None:
-        """Nothing happens when it is in already. Raises :class:`ModelNotFound`, :class:`DeviceNotFoundException`."""
-        await self._changes.make(partial(groups.join, name=group, pdid=pdid), self.directory.put_device)
+    async def join_group(self, group: str, pdid: str) -> bool:
+        """``False`` when it is in already. Raises :class:`ModelNotFound`, :class:`DeviceNotFoundException`."""
+        work = partial(groups.join, name=group, pdid=pdid)
+        return (await self._changes.make(work, lambda done: self.directory.put_device(done[0])))[1]
 
     async def leave_group(self, group: str, pdid: str) -> Affected:
         """Raises as :meth:`join_group`; :class:`ModelNotFound` also when it is not in."""
@@ -145,9 +153,12 @@ class Registry:
 
     # Invitations.
 
-    async def invite(self, kind: InvitationKind, subject: str, lifetime: float) -> IssuedInvitation:
-        """*lifetime*: seconds. Raises :class:`InvalidInput`; :class:`DeviceNotFoundException` or :class:`ModelNotFound`."""
-        work = partial(claims.invite, kind=kind, subject=subject, lifetime=lifetime, now=self._wall())
+    async def invite(self, kind: InvitationKind, subject: str, lifetime: float, by: str | None = None) -> IssuedInvitation:
+        """*lifetime*: seconds. *by*: the user who gives it, and without whose right to do so it is void.
+
+        Raises :class:`InvalidInput`; :class:`DeviceNotFoundException` or :class:`ModelNotFound`.
+        """
+        work = partial(claims.invite, kind=kind, subject=subject, lifetime=lifetime, now=self._wall(), by=by)
         return await self._changes.make(work)
 
     async def check_invitation(self, id: str, secret: str) -> InvitationRecord:
@@ -182,14 +193,19 @@ class Registry:
     async def want(self, pdid: str, chute: str, version: str, tree: Mapping[str, Any], digest: str, by: str) -> WantedRecord:
         """Instead of what was wanted of that chute before. *tree*: a :class:`SourceTree` as plain data.
 
-        Raises :class:`DeviceNotFoundException`, :class:`InvalidInput`.
+        Raises :class:`DeviceNotFoundException`, :class:`InvalidInput`; :class:`Conflict` when too many chutes wait for the device
+        already, and :class:`StorageFull` when their trees are too large together.
         """
         work = partial(wanted.want, pdid=pdid, chute=chute, version=version, tree=tree, digest=digest, by=by, now=self._wall())
         return await self._changes.make(work)
 
     async def wanted(self, pdid: str | None = None) -> list[WantedRecord]:
-        """By device and chute; of all devices when *pdid* is ``None``."""
+        """By device and chute, without their trees; of all devices when *pdid* is ``None``."""
         return await self._database.read(partial(wanted.of, pdid=pdid))
+
+    async def wanted_by_id(self, id: str) -> WantedRecord | None:
+        """With its tree, as long as it waits. ``None``: a newer one has replaced it, or it was forgotten."""
+        return await self._database.read(partial(wanted.by_id, id=id))
 
     async def set_wanted(self, id: str, state: WantedState, *, change: str = "", reason: str = "") -> WantedRecord | None:
         """``None``: a newer one has replaced it, or it was forgotten. Without *change* the one it had stays."""

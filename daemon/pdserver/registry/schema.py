@@ -89,6 +89,7 @@ invitations = Table(
     Column("id", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("subject", PDID, nullable=False, index=True),
+    Column("issuer", NAME, index=True),
     Column("secret_hash", KEY, nullable=False),
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False),

@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
 
-from paradrop.base.exceptions import InvalidInput, ModelNotFound
+from paradrop.base.exceptions import Conflict, InvalidInput, ModelNotFound, StorageFull
 from pdserver.registry import devices
 from pdserver.registry.names import askable, check_chute, clean, shown
 from pdserver.registry.records import ActualRecord, WantedRecord, WantedState
@@ -17,6 +17,13 @@ from pdserver.registry.schema import actual, wanted
 
 LONGEST = 1000
 """Characters of a version, a reason and the like."""
+MOST_WAITING = 50
+"""Chutes that wait for one device."""
+LARGEST_WAITING = 32 << 20
+"""Bytes of source trees that wait for one device: a tree of many small files is large in itself."""
+MOST_ENDED = 50
+"""Chutes of one device of which it is still known how handing them over ended."""
+NO_TREE = "{}"
 PENDING = (WantedState.WAITING.value, WantedState.DELIVERING.value)
 """The content of these is still needed."""
 
@@ -43,13 +50,29 @@ def want(
         by=clean(by, LONGEST),
         at=now,
     )
+    row = _row(record)
     connection.execute(delete(wanted).where(wanted.c.pdid == pdid, wanted.c.chute == chute))
-    connection.execute(insert(wanted), _row(record))
+    _check_room(connection, pdid, len(str(row["tree"])))
+    connection.execute(insert(wanted), row)
+    ended = select(wanted.c.id).where(wanted.c.pdid == pdid, wanted.c.state.not_in(PENDING))
+    too_old = list(connection.scalars(ended.order_by(wanted.c.at.desc()).offset(MOST_ENDED)))
+    connection.execute(delete(wanted).where(wanted.c.id.in_(too_old)))
     return record
 
 
+def _check_room(connection: Connection, pdid: str, size: int) -> None:
+    waiting = select(func.count(), func.coalesce(func.sum(func.length(wanted.c.tree)), 0))
+    count, used = connection.execute(waiting.where(wanted.c.pdid == pdid, wanted.c.state.in_(PENDING))).one()
+    if count >= MOST_WAITING:
+        raise Conflict(f"{count} chutes wait for {pdid} already, and no more may: let it come back, or forget some of them")
+    if used + size > LARGEST_WAITING:
+        raise StorageFull(f"file lists of more than {LARGEST_WAITING >> 20} MiB would wait for {pdid}; nothing was changed")
+
+
 def of(connection: Connection, pdid: str | None) -> list[WantedRecord]:
-    statement = select(wanted).order_by(wanted.c.pdid, wanted.c.chute)
+    """Without the trees, which may be megabytes each."""
+    columns = [literal(NO_TREE).label("tree") if column is wanted.c.tree else column for column in wanted.c]
+    statement = select(*columns).order_by(wanted.c.pdid, wanted.c.chute)
     if pdid is not None:
         if not askable(pdid):
             return []
@@ -57,13 +80,20 @@ def of(connection: Connection, pdid: str | None) -> list[WantedRecord]:
     return [_record(row) for row in connection.execute(statement)]
 
 
+def by_id(connection: Connection, id: str) -> WantedRecord | None:
+    """With its tree."""
+    row = connection.execute(select(wanted).where(wanted.c.id == id)).one_or_none()
+    return _record(row) if row is not None else None
+
+
 def set_state(connection: Connection, id: str, state: WantedState, change: str, reason: str) -> WantedRecord | None:
     values: dict[str, object] = {"state": state.value, "reason": clean(reason, LONGEST)}
     if change:
         values["change_id"] = clean(change, LONGEST)
+    if state.value not in PENDING:
+        values["tree"] = NO_TREE  # nobody needs it any more
     connection.execute(update(wanted).where(wanted.c.id == id).values(values))
-    row = connection.execute(select(wanted).where(wanted.c.id == id)).one_or_none()
-    return _record(row) if row is not None else None
+    return by_id(connection, id)
 
 
 def forget(connection: Connection, pdid: str, chute: str) -> None:
@@ -75,7 +105,8 @@ def forget(connection: Connection, pdid: str, chute: str) -> None:
 
 def digests(connection: Connection) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for pdid, tree in connection.execute(select(wanted.c.pdid, wanted.c.tree).where(wanted.c.state.in_(PENDING))):
+    pending = select(wanted.c.pdid, wanted.c.tree).where(wanted.c.state.in_(PENDING))
+    for pdid, tree in connection.execute(pending.execution_options(yield_per=1)):  # not all trees in memory at once
         found.setdefault(pdid, set()).update(entry["sha256"] for entry in json.loads(tree).get("entries", ()))
     return found
 

@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(64), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("subject", PDID, nullable=False),
+        sa.Column("issuer", NAME),
         sa.Column("secret_hash", KEY, nullable=False),
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("expires", sa.Double, nullable=False),
@@ -78,6 +79,7 @@ def upgrade() -> None:
         sa.Column("used_by", KEY),
         sa.PrimaryKeyConstraint("id", name="pk_invitations"),
     )
+    op.create_index("ix_invitations_issuer", "invitations", ["issuer"])
     op.create_index("ix_invitations_subject", "invitations", ["subject"])
     op.create_table(
         "audit",
