@@ -88,8 +88,8 @@ class ServerProcess:
         options = ["--home", str(self.home), "--listen", f"{self.host}:{self.port}", "--url", self.url, *self._more]
         return [*self._before, str(BIN / "pdserver"), "run", *options]
 
-    def start(self) -> ServerProcess:
-        """Start it, and return when it is ready."""
+    def begin(self) -> None:
+        """Start it, without waiting for it."""
         self.output.clear()
         self.process = subprocess.Popen(
             self.command,
@@ -102,6 +102,10 @@ class ServerProcess:
         )
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
+
+    def start(self) -> ServerProcess:
+        """Start it, and return when it is ready."""
+        self.begin()
         try:
             until(lambda: self.said(READY) or not self.running, "being ready")
             assert self.running, f"pdserver has ended: {self.output}"
